@@ -1,0 +1,171 @@
+# sluice: every target there is. Built things go to $(BUILD); nothing else is written, except by
+# `make install` and `make update-golden`.
+#
+#   make              the compiler (build/sluicec), the client (build/sluicify), the runtime archives
+#   make deps         install what is missing (Debian packages, with sudo when not root)
+#   make demo         all of it once: build, compile examples/agent.rules, serve, call, show the audit
+#   make check        set-up, then every test; SAN=1 for the AddressSanitizer and UBSan build of them
+#   make install      PREFIX=/usr/local DESTDIR=
+
+SAN     ?=
+BUILD   ?= build$(if $(SAN),/san)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+RE2C    ?= re2c
+BISON   ?= bison
+MUSL_CC ?= musl-gcc
+WERROR  ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+VERSION := 0.1.0
+
+# ---- flags --------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \
+            -Wwrite-strings $(WERROR)
+SANITIZE := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+, := ,
+CFLAGS   ?= -O2 -g
+COMMON   := -std=gnu11 -I. -DSLUICE_VERSION='"$(VERSION)"' $(WARNINGS)
+HOST     := $(COMMON) $(CFLAGS) -fstack-protector-strong $(SANITIZE) -MMD -MP
+# The broker and the client: static, position-independent, small. Kernel headers come last so that
+# none of glibc's shadow musl's (-idirafter).
+MULTIARCH := $(shell $(CC) -print-multiarch)
+RUNTIME  := $(COMMON) -Os -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
+            -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-ident \
+            -idirafter /usr/include -idirafter /usr/include/$(MULTIARCH) -MMD -MP
+LIBRARIES := -lfa -lseccomp -lpcre2-8
+
+# ---- sources ------------------------------------------------------------------------------------
+
+COMPILER_SOURCES := $(sort $(wildcard compiler/*/*.c))
+FRONT_SOURCES    := $(patsubst grammar/%.y,$(BUILD)/grammar/%.tab.c,$(wildcard grammar/*.y)) \
+                    $(patsubst grammar/%.re,$(BUILD)/grammar/%.c,$(wildcard grammar/*.re))
+RUNTIME_SOURCES  := $(sort $(wildcard runtime/shared/*.c runtime/broker/*.c runtime/worker/*.c))
+CLIENT_SOURCES   := $(sort $(wildcard runtime/client/*.c))
+UNIT_SOURCES     := $(sort $(wildcard tests/unit/*.c))
+EXAMPLES         := $(sort $(wildcard examples/*.rules))
+
+COMPILER_OBJECTS := $(COMPILER_SOURCES:%.c=$(BUILD)/host/%.o) \
+                    $(FRONT_SOURCES:$(BUILD)/%.c=$(BUILD)/host/%.o)
+# engine = pcre2 needs PCRE2 and therefore glibc: that one file is in the glibc archive alone.
+MUSL_RUNTIME     := $(filter-out runtime/broker/pcre2.c,$(RUNTIME_SOURCES))
+MUSL_OBJECTS     := $(MUSL_RUNTIME:%.c=$(BUILD)/musl/%.o)
+GLIBC_OBJECTS    := $(RUNTIME_SOURCES:%.c=$(BUILD)/glibc/%.o)
+HOST_RUNTIME     := $(filter-out runtime/broker/main.c,$(RUNTIME_SOURCES))
+HOST_OBJECTS     := $(HOST_RUNTIME:%.c=$(BUILD)/host/%.o)
+CLIENT_MAIN      := runtime/client/main.c
+CLIENT_OBJECTS   := $(CLIENT_SOURCES:%.c=$(BUILD)/musl/%.o)
+UNIT_TESTS       := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/unit/%)
+LIB              := $(BUILD)/lib/sluice
+
+# ---- what is built ------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(BUILD)/sluicec $(BUILD)/sluicify $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a $(LIB)/.sources
+
+$(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
+
+$(BUILD)/libcompiler.a: $(COMPILER_OBJECTS)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(LIB)/libruntime-musl.a: $(MUSL_OBJECTS)
+	@mkdir -p $(@D); rm -f $@
+	ar rcsD $@ $^
+
+$(LIB)/libruntime-glibc.a: $(GLIBC_OBJECTS)
+	@mkdir -p $(@D); rm -f $@
+	ar rcsD $@ $^
+
+$(BUILD)/libruntime-host.a: $(HOST_OBJECTS) $(patsubst %.c,$(BUILD)/host/%.o,$(filter-out $(CLIENT_MAIN),$(CLIENT_SOURCES)))
+	@rm -f $@
+	ar rcsD $@ $^
+
+# The runtime's sources travel with the compiler: --cc and --target build it for other machines.
+$(LIB)/.sources: $(RUNTIME_SOURCES) $(wildcard runtime/*/*.h)
+	@mkdir -p $(LIB)
+	rm -rf $(LIB)/runtime
+	for file in $^; do install -D -m 644 $$file $(LIB)/$$file; done
+	touch $@
+
+# musl-gcc makes no static PIE by itself; this is its link by hand (rcrt1.o relocates itself).
+MUSL_LIB := $(dir $(shell $(MUSL_CC) -print-file-name=rcrt1.o 2>/dev/null))
+GCC_LIB  := $(shell $(CC) -print-file-name=crtbeginS.o)
+MUSL_LINK = $(CC) -static-pie -nostdlib -nostartfiles -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none,--no-dynamic-linker -s \
+            -o $@ /usr/lib/$(shell uname -m)-linux-musl/rcrt1.o /usr/lib/$(shell uname -m)-linux-musl/crti.o $(GCC_LIB) \
+            $(1) /usr/lib/$(shell uname -m)-linux-musl/libc.a -lgcc -lgcc_eh $(shell $(CC) -print-file-name=crtendS.o) \
+            /usr/lib/$(shell uname -m)-linux-musl/crtn.o
+
+$(BUILD)/sluicify: $(CLIENT_OBJECTS) $(LIB)/libruntime-musl.a
+	$(call MUSL_LINK,$^)
+
+$(BUILD)/host/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -I$(BUILD) -c -o $@ $<
+# What re2c and bison write is theirs to lint.
+$(BUILD)/host/grammar/%.o: $(BUILD)/grammar/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -w -I$(BUILD) -c -o $@ $<
+$(BUILD)/musl/%.o: %.c
+	@mkdir -p $(@D)
+	$(MUSL_CC) $(RUNTIME) -c -o $@ $<
+$(BUILD)/glibc/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(RUNTIME) -D_FORTIFY_SOURCE=2 -c -o $@ $<
+
+$(BUILD)/grammar/%.tab.c $(BUILD)/grammar/%.tab.h: grammar/%.y
+	@mkdir -p $(@D)
+	$(BISON) -Wall -Werror --no-lines -o $(BUILD)/grammar/$*.tab.c --defines=$(BUILD)/grammar/$*.tab.h $<
+$(BUILD)/grammar/%.c: grammar/%.re
+	@mkdir -p $(@D)
+	$(RE2C) -W -Werror --no-version --no-generation-date -i -o $@ $<
+# Whatever includes the parser's header needs it made first.
+$(COMPILER_OBJECTS): | $(patsubst grammar/%.y,$(BUILD)/grammar/%.tab.h,$(wildcard grammar/*.y))
+
+# ---- tests --------------------------------------------------------------------------------------
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -I$(BUILD) -MF $@.d -o $@ $< $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a $(BUILD)/libcompiler.a -lcmocka $(LIBRARIES)
+
+.PHONY: check unit end-to-end
+check:
+	$(MAKE) deps
+	$(MAKE) WERROR=-Werror all
+	$(MAKE) WERROR=-Werror unit
+	$(MAKE) end-to-end
+
+unit: $(UNIT_TESTS)
+	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
+
+end-to-end: all
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests
+
+# ---- the rest -----------------------------------------------------------------------------------
+
+PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \
+            musl-tools libcmocka-dev python3 python3-pytest python3-pytest-xdist git
+
+.PHONY: deps clean
+deps:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:" $$missing; \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
