@@ -69,7 +69,7 @@ LIB              := $(BUILD)/lib/sluice
 # ---- what is built ------------------------------------------------------------------------------
 
 .PHONY: all
-all: $(BUILD)/sluicec $(BUILD)/sluicify $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a $(LIB)/.sources
+all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a $(LIB)/.sources
 
 $(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
