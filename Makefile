@@ -155,11 +155,25 @@ end-to-end: all
 PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \
             musl-tools libcmocka-dev python3 python3-pytest python3-pytest-xdist git
 
-.PHONY: deps clean
+.PHONY: deps clean demo install
+demo:
+	$(MAKE) deps
+	$(MAKE) all
+	examples/demo.sh $(BUILD)
+
+# The compiler finds its runtime in ../lib/sluice from its own folder, here and where it is installed.
+install: all
+	install -D -m 755 $(BUILD)/sluicec $(DESTDIR)$(PREFIX)/bin/sluicec
+	install -D -m 755 $(BUILD)/sluicify $(DESTDIR)$(PREFIX)/bin/sluicify
+	cd $(LIB) && find . -type f ! -name '.*' -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/lib/sluice/{} \;
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice/LICENSE
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sluice/README.md
+	for page in docs/*.md; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/doc/sluice/$$(basename $$page); done
+
 deps:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
-	    echo "installing:" $$missing; \
+	    echo "installing (Debian packages):" $$missing; \
 	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get update -qq; \
 	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
