@@ -1,9 +1,12 @@
 /* Errors, warnings and notes: collected, sorted by place, printed in one form.
  *
- *   agent.rules:4:11: error: slot #branch has no pattern
+ *   agent.rules:4:10: error: slot #branch has no pattern
  *       4 | git push #branch
  *         |          ^~~~~~~
- *   agent.rules:4:11: note: add a line `branch = PATTERN`, or list it in allow_any
+ *   agent.rules:4:10: note: add a line `branch = PATTERN`, or list it in allow_any
+ *
+ * As JSON, "end_line" and "end_column" are those of the first character behind the range, "name" is
+ * the warning's (null for an error), and a place that there is none of is null.
  *
  * Owns the collected messages (in the arena). One function prints them, as text or as JSON objects,
  * one a line. Says nothing of where they go: the caller gives a FILE. */
@@ -15,7 +18,8 @@
 
 #include "compiler/base/source.h"
 
-/* Errors reported in one run; after that one line says that there are more. */
+/* Errors reported in one run: those that come first in the file. One line says how many more there
+ * are. */
 #define DIAGNOSTIC_ERRORS_MAX 20
 
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING };
@@ -24,27 +28,32 @@ struct diagnostics;
 
 struct diagnostics *diagnostics_new(struct arena *arena, const struct source *source);
 
-/* Adds an error at a place. The returned message takes notes until the next call. */
+/* Adds an error at a place, or SPAN_NONE. The returned message, never NULL, takes notes until the
+ * next error or warning. Whatever the text holds, it is printed so that a terminal shows it and does
+ * not obey it. */
 struct diagnostic *diagnostic_error(struct diagnostics *all, struct span at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds a warning with its stable name (`shadowed`), printed as [-Wshadowed]. */
+/* Adds a warning with its stable name (`shadowed`), printed as [-Wshadowed]; what becomes of it is
+ * what the switches below say at this time. `name` is kept, not copied. */
 struct diagnostic *diagnostic_warning(struct diagnostics *all, const char *name, struct span at,
                                       const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Adds a note to a message: at another place, or (at.begin == at.end == 0 with no_place) without
- * one. */
+/* Adds a note to a message: at a place of its own, shown with its source line, or SPAN_NONE. */
 void diagnostic_note(struct diagnostics *all, struct diagnostic *about, struct span at,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* A span that says "no place of its own". */
 #define SPAN_NONE ((struct span){UINT32_MAX, UINT32_MAX})
 
+/* How many were added, the printed ones included. A warning that a switch makes an error counts as
+ * one. */
 size_t diagnostics_errors(const struct diagnostics *all);
 size_t diagnostics_warnings(const struct diagnostics *all);
 
-/* Warning switches, as -Wno-NAME, -Werror=NAME and --strict set them. Unknown names: false. */
+/* Warning switches, as -Wno-NAME, -Werror=NAME and --strict (every warning that is not off is an
+ * error) set them; the last for a name counts. Which names there are is the caller's to know. */
 enum warning_level { WARNING_OFF, WARNING_ON, WARNING_ERROR };
 void diagnostics_set_warning(struct diagnostics *all, const char *name, enum warning_level level);
 void diagnostics_set_strict(struct diagnostics *all, bool strict);

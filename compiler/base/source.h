@@ -31,7 +31,7 @@ struct source {
 struct source *source_from_text(struct arena *arena, const char *name, const char *text,
                                 size_t length);
 
-/* Reads a whole file; "-" is standard input. NULL and errno when it cannot be read (EFBIG: over
+/* Reads a whole file; "-" is standard input, named "<stdin>". NULL and errno when it cannot be read (EFBIG: over
  * SOURCE_LENGTH_MAX). */
 struct source *source_from_file(struct arena *arena, const char *path);
 
@@ -41,5 +41,8 @@ uint32_t source_line(const struct source *source, uint32_t offset);
 /* The column (from 1) of a byte offset, counted in Unicode scalar values as editors do; a tab is
  * one column, a byte that is not UTF-8 is one. */
 uint32_t source_column(const struct source *source, uint32_t offset);
+
+/* The bytes of a line (from 1, at most line_count), without its LF or CRLF. */
+struct span source_line_span(const struct source *source, uint32_t line);
 
 #endif
