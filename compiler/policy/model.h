@@ -31,6 +31,8 @@ struct model_pattern {
     const struct pattern *tree;        /* NULL with engine = pcre2 */
     const struct automaton *automaton; /* of this line alone; NULL with engine = pcre2 */
     const char *canonical;             /* pattern_canonical(tree); the text itself with pcre2 */
+    const char *pcre2;                 /* pattern_pcre2(text): named patterns put in their places.
+                                        * The oracle of a compile; with engine = pcre2, the pattern */
 };
 
 /* What a set of pattern lines accepts together: the intersection of the `=` lines without the `!=`
