@@ -71,8 +71,8 @@ enum message_result message_receive(int socket, struct message *message);
 
 /* Sends one message with `descriptor_count` (at most DESCRIPTORS_MAX) descriptors, which stay the
  * caller's, without waiting and without SIGPIPE. Returns 0 or a negative errno, among them -EAGAIN
- * (the socket is full), -EMSGSIZE (larger than the send buffer can ever hold), -EPIPE,
- * -ETOOMANYREFS (more descriptors in flight than RLIMIT_NOFILE). A SOCK_SEQPACKET message goes
+ * (the socket is full), -EMSGSIZE (larger than the send buffer can ever hold), -EPIPE or
+ * -ECONNRESET (the peer is gone), -ETOOMANYREFS (more descriptors in flight than RLIMIT_NOFILE). A SOCK_SEQPACKET message goes
  * whole or not at all; on a stream or a pipe it may go in part, which is then -EIO. sendmsg(2). */
 int message_send(int socket, const struct iovec *parts, size_t part_count, const int *descriptors,
                  size_t descriptor_count);

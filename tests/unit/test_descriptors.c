@@ -1,0 +1,362 @@
+/* Ownership of descriptors, and messages that carry them: nothing may leak on any path. */
+#define _GNU_SOURCE 1
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "runtime/shared/descriptors.h"
+
+static size_t descriptors_open(void)
+{
+    size_t count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+struct fixture {
+    int ends[2]; /* [0] sends, [1] receives */
+    size_t open_before;
+};
+
+static int fixture_make(void **state)
+{
+    static struct fixture fixture;
+
+    fixture.open_before = descriptors_open();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fixture.ends) != 0)
+        return -1;
+    *state = &fixture;
+    return 0;
+}
+
+/* Each test's leak check: what was open before is what is open after. */
+static int fixture_end(void **state)
+{
+    struct fixture *fixture = *state;
+
+    descriptors_close(fixture->ends, 2);
+    return descriptors_open() == fixture->open_before ? 0 : -1;
+}
+
+static int send_text(int socket, const char *text, size_t length, const int *descriptors,
+                     size_t count)
+{
+    struct iovec part = {(void *)(uintptr_t)text, length};
+
+    return message_send(socket, &part, 1, descriptors, count);
+}
+
+/* `count` copies of one descriptor, in a message of 1 byte. */
+static void send_copies(int socket, size_t count)
+{
+    int copies[DESCRIPTORS_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        copies[i] = socket;
+    assert_int_equal(send_text(socket, "x", 1, copies, count), 0);
+}
+
+static void closes_by_scope(void **state)
+{
+    struct fixture *fixture = *state;
+    int kept;
+    size_t open_now = descriptors_open();
+
+    {
+        cleanup_fd int lost = dup(fixture->ends[0]);
+        cleanup_fd int stolen = dup(fixture->ends[0]);
+        cleanup_fd int none = -1;
+        assert_true(lost >= 0 && stolen >= 0);
+        kept = descriptor_steal(&stolen);
+        assert_int_equal(stolen, -1);
+        assert_int_equal(none, -1);
+        errno = ENOTTY;
+    }
+    assert_int_equal(errno, ENOTTY);
+    assert_int_equal(descriptors_open(), open_now + 1);
+    descriptor_close(&kept);
+    assert_int_equal(kept, -1);
+    descriptor_close(&kept);
+    assert_int_equal(descriptors_open(), open_now);
+}
+
+static void receives_bytes_and_descriptors(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[16];
+    int got[5];
+    struct message message = {bytes, sizeof(bytes), got, 5, 99, 99};
+    int sent[3] = {fixture->ends[1], fixture->ends[0], fixture->ends[1]};
+    struct stat there, here;
+
+    struct iovec parts[] = {{(void *)(uintptr_t) "he", 2}, {NULL, 0}, {(void *)(uintptr_t) "llo", 3}};
+    assert_int_equal(message_send(fixture->ends[0], parts, 3, sent, 3), 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.length, 5);
+    assert_memory_equal(bytes, "hello", 5);
+    assert_int_equal(message.count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fcntl(got[i], F_GETFD), FD_CLOEXEC);
+        assert_int_equal(fstat(got[i], &here), 0);
+        assert_int_equal(fstat(sent[i], &there), 0);
+        assert_int_equal(here.st_ino, there.st_ino);
+    }
+    assert_int_equal(got[3], -1);
+    assert_int_equal(got[4], -1);
+    descriptors_close(got, 5);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_NONE);
+    assert_int_equal(message.length, 0);
+    assert_int_equal(message.count, 0);
+}
+
+static void takes_none_when_none_is_wanted(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[4];
+    struct message message = {.buffer = bytes, .capacity = sizeof(bytes)};
+
+    assert_int_equal(send_text(fixture->ends[0], "abcd", 4, NULL, 0), 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.length, 4);
+    send_copies(fixture->ends[0], 1);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_TOO_MANY);
+    assert_int_equal(message.count, 1);
+}
+
+static void closes_what_is_too_many(void **state)
+{
+    struct fixture *fixture = *state;
+    static const size_t counts[] = {6, 7, 100, DESCRIPTORS_MAX};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        char bytes[16];
+        int got[5];
+        struct message message = {bytes, sizeof(bytes), got, 5, 0, 0};
+        size_t open_now = descriptors_open();
+        send_copies(fixture->ends[0], counts[i]);
+        assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_TOO_MANY);
+        assert_int_equal(message.count, counts[i]);
+        for (int j = 0; j < 5; j++)
+            assert_int_equal(got[j], -1);
+        assert_int_equal(descriptors_open(), open_now);
+    }
+}
+
+static void takes_as_many_as_there_can_be(void **state)
+{
+    struct fixture *fixture = *state;
+    char byte;
+    int got[DESCRIPTORS_MAX];
+    struct message message = {&byte, 1, got, DESCRIPTORS_MAX, 0, 0};
+    int copies[DESCRIPTORS_MAX + 1] = {0};
+
+    send_copies(fixture->ends[0], DESCRIPTORS_MAX);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.count, DESCRIPTORS_MAX);
+    descriptors_close(got, DESCRIPTORS_MAX);
+    assert_int_equal(send_text(fixture->ends[0], "x", 1, copies, DESCRIPTORS_MAX + 1), -EINVAL);
+}
+
+static void closes_what_came_with_too_long_a_message(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[4];
+    int got[3];
+    struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+    int sent[3] = {0, 1, 2};
+    size_t open_now = descriptors_open();
+
+    assert_int_equal(send_text(fixture->ends[0], "123456789", 9, sent, 3), 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_TOO_LONG);
+    assert_int_equal(message.length, 9);
+    assert_int_equal(got[0], -1);
+    assert_int_equal(descriptors_open(), open_now);
+}
+
+/* At the limit the kernel installs what still fits, sets MSG_CTRUNC and drops the rest: those that
+ * were installed must not stay. */
+static void leaks_nothing_at_the_descriptor_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit before, low;
+
+    for (size_t room = 0; room <= 4; room++) {
+        char bytes[4];
+        int got[3], filler[64];
+        struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+        size_t open_now = descriptors_open(), filled = 0;
+
+        send_copies(fixture->ends[0], 3);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        low = before;
+        low.rlim_cur = 48;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        while (filled < 64 && (filler[filled] = dup(0)) >= 0)
+            filled++;
+        assert_true(filled > 4 && filled < 64);
+        for (size_t i = 0; i < room; i++)
+            descriptor_close(&filler[--filled]);
+        enum message_result result = message_receive(fixture->ends[1], &message);
+        descriptors_close(filler, filled);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+        assert_int_equal(result, room < 3 ? MESSAGE_DESCRIPTORS_LOST : MESSAGE_RECEIVED);
+        if (result == MESSAGE_RECEIVED)
+            descriptors_close(got, 3);
+        assert_int_equal(descriptors_open(), open_now);
+    }
+}
+
+static void tells_the_end_from_an_empty_message(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[4];
+    int got[3];
+    struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+    int sent = 0;
+
+    assert_int_equal(send_text(fixture->ends[0], "", 0, NULL, 0), 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.length, 0);
+    assert_int_equal(send_text(fixture->ends[0], "", 0, &sent, 1), 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.count, 1);
+    descriptors_close(got, 3);
+    descriptor_close(&fixture->ends[0]);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_END);
+}
+
+static void tells_of_a_peer_that_left_in_anger(void **state)
+{
+    struct fixture *fixture = *state;
+    char byte;
+    struct message message = {.buffer = &byte, .capacity = 1};
+
+    /* The peer closes with our message unread: ECONNRESET first. */
+    assert_int_equal(send_text(fixture->ends[1], "x", 1, NULL, 0), 0);
+    descriptor_close(&fixture->ends[0]);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_END);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_END);
+}
+
+static void fails_where_there_is_no_socket(void **state)
+{
+    char byte;
+    struct message message = {.buffer = &byte, .capacity = 1};
+    (void)state;
+
+    assert_int_equal(message_receive(-1, &message), MESSAGE_FAILED);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(send_text(-1, "x", 1, NULL, 0), -EBADF);
+}
+
+static void says_why_a_message_does_not_go(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char large[4 * 1024 * 1024];
+    size_t sent = 0;
+    int result;
+
+    assert_int_equal(send_text(fixture->ends[0], large, sizeof(large), NULL, 0), -EMSGSIZE);
+    while ((result = send_text(fixture->ends[0], large, 10000, NULL, 0)) == 0)
+        assert_true(++sent < 10000);
+    assert_int_equal(result, -EAGAIN);
+    assert_true(sent > 0);
+    descriptor_close(&fixture->ends[1]);
+    /* The peer left messages unread: told once. No SIGPIPE either way, which would end this test. */
+    assert_int_equal(send_text(fixture->ends[0], "x", 1, NULL, 0), -ECONNRESET);
+    assert_int_equal(send_text(fixture->ends[0], "x", 1, NULL, 0), -EPIPE);
+}
+
+static void sets_its_own_descriptor_nonblocking(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(fcntl(fixture->ends[0], F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(descriptor_set_nonblocking(fixture->ends[0]), 0);
+    assert_int_equal(fcntl(fixture->ends[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    assert_int_equal(fcntl(fixture->ends[0], F_GETFL) & O_ACCMODE, O_RDWR);
+    assert_int_equal(descriptor_set_nonblocking(-1), -EBADF);
+}
+
+/* Whether a descriptor is /dev/null, in a child that has no way to report but its exit code. */
+static bool descriptor_is_null(int descriptor)
+{
+    struct stat here, there;
+
+    return fstat(descriptor, &here) == 0 && stat("/dev/null", &there) == 0 &&
+           S_ISCHR(here.st_mode) && here.st_rdev == there.st_rdev;
+}
+
+static void fills_the_standard_descriptors(void **state)
+{
+    (void)state;
+    for (unsigned closed = 0; closed < 8; closed++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            int other = memfd_create("other", 0);
+            int failures = 0;
+            for (int i = 0; i <= 2; i++)
+                if (closed & 1u << i)
+                    close(i);
+                else if (dup2(other, i) != i)
+                    failures++;
+            close(other);
+            if (descriptors_fill_standard() != 0)
+                failures++;
+            for (int i = 0; i <= 2; i++)
+                if (descriptor_is_null(i) != ((closed & 1u << i) != 0) || fcntl(i, F_GETFD) != 0)
+                    failures++;
+            if (fcntl(3, F_GETFD) >= 0 && descriptor_is_null(3))
+                failures++;
+            _exit(failures);
+        }
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_make, fixture_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(closes_by_scope),
+        TEST(receives_bytes_and_descriptors),
+        TEST(takes_none_when_none_is_wanted),
+        TEST(closes_what_is_too_many),
+        TEST(takes_as_many_as_there_can_be),
+        TEST(closes_what_came_with_too_long_a_message),
+        TEST(leaks_nothing_at_the_descriptor_limit),
+        TEST(tells_the_end_from_an_empty_message),
+        TEST(tells_of_a_peer_that_left_in_anger),
+        TEST(fails_where_there_is_no_socket),
+        TEST(says_why_a_message_does_not_go),
+        TEST(sets_its_own_descriptor_nonblocking),
+        TEST(fills_the_standard_descriptors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
