@@ -30,8 +30,8 @@ VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith \
             -Wwrite-strings $(WERROR)
-SANITIZE := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 , := ,
+SANITIZE := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS   ?= -O2 -g
 COMMON   := -std=gnu11 -I. -DSLUICE_VERSION='"$(VERSION)"' $(WARNINGS)
 HOST     := $(COMMON) $(CFLAGS) -fstack-protector-strong $(SANITIZE) -MMD -MP

@@ -136,10 +136,10 @@ enum message_result message_receive(int socket, struct message *message)
     else if (length == 0 && message->count == 0 && socket_is_ended(socket))
         result = MESSAGE_END;
 
-    if (result == MESSAGE_RECEIVED)
-        memcpy(message->descriptors, taken, message->count * sizeof(int));
-    else
+    if (result != MESSAGE_RECEIVED)
         descriptors_close(taken, message->count);
+    else if (message->count > 0)
+        memcpy(message->descriptors, taken, message->count * sizeof(int));
     return result;
 }
 
