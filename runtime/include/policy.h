@@ -184,6 +184,7 @@ enum policy_metadata { METADATA_ALLOW, METADATA_WITHIN, METADATA_DENY };
 struct policy_filter {
     const struct sock_filter *program; /* for the architecture this is compiled for */
     uint16_t count;                    /* instructions */
+    bool per_call;                     /* refuses what the worker itself needs: every child loads it */
 };
 
 /* What one rule's program may touch. Rules with equal confinement share one: it is also the key by

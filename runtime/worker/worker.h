@@ -1,19 +1,26 @@
 /* Workers: pre-forked processes, each with one confinement applied, that run calls one at a time.
  *
  * The broker forks a worker per confinement profile on demand (worker_start). The worker applies what
- * does not depend on a call (seccomp filter, limits, namespaces), becomes a subreaper, and then
- * serves calls that come over its control socket: it clones the child (CLONE_VM | CLONE_VFORK), tells
- * the broker its pid or why exec failed, waits, tells the exit status, and goes on reaping until
- * nothing that the call started is left.
+ * does not depend on a call (seccomp filter, namespaces), becomes a subreaper, and then serves calls
+ * that come over its control socket: it clones the child (CLONE_VM | CLONE_VFORK), tells the broker
+ * its pid or why exec failed, waits, tells the exit status, and goes on reaping until nothing that
+ * the call started is left.
  *
  * The broker's side (struct worker and the functions below) never blocks. It owns the control
- * socket and the worker's pidfd until worker_close. A worker survives the broker's own re-exec: its
- * control socket is handed over and the reports keep coming; only reports and worker_signal are
- * used on it then, both of which are versioned by WORKER_PROTOCOL. */
+ * socket, the worker's pidfd and the shared memory until worker_close. A worker survives the
+ * broker's own re-exec: hand over pid, pidfd and control (clear their close-on-exec flags), put them
+ * into a struct worker with worker_adopt, and the reports keep coming; only worker_receive,
+ * worker_order and worker_close may be used on an adopted worker, and end it once it is idle. What
+ * those two say to each other is versioned by WORKER_PROTOCOL.
+ *
+ * When the broker's end of the control socket closes, an idle worker exits; a busy one sends SIGTERM
+ * to its call's process group, two seconds later kills the tree, and exits: with the broker gone
+ * nobody limits, records or answers that call any more. */
 #ifndef SLUICE_WORKER_H
 #define SLUICE_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,14 +28,24 @@
 
 #define WORKER_PROTOCOL 1u
 
+#define WORKER_ARGUMENTS_MAX 256u
+#define WORKER_ENVIRONMENT_MAX 1024u
+#define WORKER_BYTES_MAX ((size_t)2 * 1024 * 1024) /* argv, environment and paths, each with its NUL */
+#define WORKER_GRANTS_MAX 64u
+
 struct confinement_setup; /* what was made once at start for a confinement: runtime/worker/confinement.h */
 
 struct worker {
     pid_t pid;
     int pidfd;   /* readable when the worker itself has ended */
-    int control; /* SOCK_SEQPACKET, non-blocking, this end is the broker's */
+    int control; /* SOCK_SEQPACKET, non-blocking, this end is the broker's; poll it for reports */
     uint32_t confinement; /* index into policy.confinements */
-    uint32_t calls;       /* served so far */
+    uint32_t calls;       /* started so far */
+    bool busy;            /* between worker_run and REPORT_IDLE */
+    /* the module's own */
+    bool idle_follows;
+    uint64_t call;
+    char *memory; /* shared with the worker; NULL when adopted */
 };
 
 /* One call, as the broker hands it to a worker. Every descriptor stays the broker's (the worker gets
@@ -38,8 +55,9 @@ struct worker_call {
     uint32_t rule;         /* index into policy.rules */
     int input, output, error; /* become 0, 1, 2 */
     int executable;        /* O_PATH or readable descriptor of what runs (execveat) */
-    const char *path;      /* its resolved path: for scripts and as a fallback */
+    const char *path;      /* its resolved absolute path: for scripts, and inside mount namespaces */
     int directory;         /* O_PATH descriptor of the working directory, or -1: the broker's */
+    const char *directory_path; /* its absolute path; NULL exactly when directory is -1 */
     const struct policy_bytes *arguments; /* argv; argv[0] is the rule's first token */
     uint32_t argument_count;
     const struct policy_bytes *environment; /* "NAME=value" each */
@@ -49,6 +67,7 @@ struct worker_call {
     uint32_t grant_count;
 };
 
+/* For each call, in this order: STARTED, ENDED, IDLE; or FAILED, IDLE. */
 enum worker_report_kind {
     REPORT_STARTED, /* the child runs: `pid` */
     REPORT_FAILED,  /* nothing ran: `error` (errno) at `stage` */
@@ -70,20 +89,51 @@ struct worker_report {
     uint32_t kind; /* enum worker_report_kind */
     uint32_t stage;
     uint64_t call;
-    int32_t pid;
+    int32_t pid; /* as the worker sees it: under isolate = pid, of that namespace */
     int32_t error;
     int32_t status;
     int32_t left; /* REPORT_ENDED: descendants were still there */
     uint64_t user_ms, system_ms, max_rss_kb;
-    int32_t seccomp_call; /* REPORT_ENDED by SIGSYS: the system call's number, else -1 */
+    int32_t seccomp_call; /* REPORT_ENDED by SIGSYS: the system call's number, or -1: not known */
     int32_t reserved;
 };
 
-/* What to do to a running call. */
+/* What to do to a running call. Orders that arrive when it has ended do nothing. */
 enum worker_order {
-    ORDER_SIGNAL,    /* `signal` to the call's process group */
+    ORDER_SIGNAL,     /* `signal` to the call's process group */
     ORDER_KILL_GROUP, /* SIGKILL to the process group */
-    ORDER_KILL_TREE, /* SIGKILL until the worker has no children left */
+    ORDER_KILL_TREE,  /* SIGKILL until the worker has no children left */
 };
+
+/* Forks a worker for policy.confinements[confinement]. `setup` is what confinement_prepare made of
+ * it. Fills `*worker` (owned by the caller until worker_close) and returns 0, or a negative errno
+ * with nothing left behind. Does not wait for the worker's own set-up: a call may follow at once; if
+ * that set-up fails, the first call is answered REPORT_FAILED at STAGE_CONFINE and the worker ends.
+ * The broker must have no other thread. Both structures must live as long as the process. */
+int worker_start(const struct policy *policy, uint32_t confinement,
+                 const struct confinement_setup *setup, struct worker *worker);
+
+/* Gives a call to an idle worker. Returns 0, or a negative errno with nothing started: -EBUSY (not
+ * idle, or adopted), -E2BIG (over one of the limits above), -EINVAL (a string holds a NUL), -EPIPE
+ * (the worker is gone), -EAGAIN (no room in the socket: cannot happen while it is idle, but say so
+ * rather than block), or what sendmsg says. */
+int worker_run(struct worker *worker, const struct policy *policy, const struct worker_call *call);
+
+/* Takes one report: 1 with `*report` filled, 0 when there is none now, -1 when the worker is gone
+ * (its end of the socket is closed, or it sent what is not a report): a call it had is lost, and its
+ * direct child has been sent SIGKILL by the kernel (PR_SET_PDEATHSIG). Call until it returns 0. */
+int worker_receive(struct worker *worker, struct worker_report *report);
+
+/* Orders something about the call that the worker runs. Returns 0, or a negative errno (-EPIPE: the
+ * worker is gone; -EAGAIN: its socket is full, try again later). `signal` counts for ORDER_SIGNAL. */
+int worker_order(struct worker *worker, enum worker_order order, int signal);
+
+/* A worker that an earlier image of this process started: takes over the three. */
+void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control);
+
+/* Ends an idle worker: closes what the broker holds of it, so that it exits by itself. A busy one
+ * ends its call as described above. Reaping its pid stays the broker's affair (waitid on the pid
+ * once pidfd is readable: so wait for that before closing, or reap on SIGCHLD). */
+void worker_close(struct worker *worker);
 
 #endif

@@ -1,0 +1,91 @@
+/* Confinement at run time: what the host offers, what is made ready once at start for each
+ * confinement of the policy, and the broker's own.
+ *
+ * Owns a `struct confinement_setup` for each of policy.confinements: descriptors of every granted
+ * path, opened once at start so that a later swap of a directory grants nothing new. Never decides
+ * policy: everything it applies is written in struct policy_confinement. What cannot be enforced here
+ * is told through a callback, never passed over. Applying a setup is the worker's affair
+ * (runtime/worker/worker.h). */
+#ifndef SLUICE_CONFINEMENT_H
+#define SLUICE_CONFINEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "runtime/include/policy.h"
+
+struct confinement_setup;
+
+/* Facts about this host, read once at start by confinement_host_read. */
+struct confinement_host {
+    int landlock_abi;          /* 0: this kernel has none */
+    bool seccomp_filters;
+    bool user_namespaces;      /* this process may make one, with the others inside it */
+    bool mount_namespaces;     /* ... and change mounts in it */
+    bool process_list;         /* /proc tells a process's children: kill = tree needs it */
+    int cgroup;                /* O_PATH descriptor of a cgroup v2 that is ours to divide, or -1 */
+    bool cgroup_memory, cgroup_processes; /* its controllers */
+    struct rlimit open_files;  /* RLIMIT_NOFILE for children: what the broker itself was started
+                                * with. Read before raising it; hand it over on a re-exec. */
+};
+
+/* Values of the start-time pieces of path templates; NULL when unset. */
+struct confinement_values {
+    const char *home, *runtime_directory, *state_home, *config_home;
+};
+
+/* What confinement_prepare and confinement_broker say while they work; `check-host` prints them. */
+enum confinement_gravity {
+    CONFINEMENT_NOTE,    /* as it should be, but worth knowing: a `?path` that does not exist */
+    CONFINEMENT_MISSING, /* a mechanism that this kernel or host lacks: `confine = strict` refuses to
+                          * start; best-effort warns, logs it in `serve` and goes on */
+    CONFINEMENT_ERROR,   /* cannot be served in either mode: a granted path that does not exist */
+};
+
+/* `confinement`: index into policy.confinements, or UINT32_MAX: the broker's own. `text`: one line
+ * without its end, valid during the call. */
+typedef void confinement_tell(void *context, uint32_t confinement,
+                              enum confinement_gravity gravity, const char *text);
+
+/* Reads the host's facts; probing for namespaces forks a short-lived child. Opens host->cgroup.
+ * Never fails: what cannot be found out is not there. */
+void confinement_host_read(struct confinement_host *host);
+void confinement_host_release(struct confinement_host *host);
+
+/* Makes one confinement ready: expands and opens its paths (the sets, splits for fs_deny and the
+ * protected files included) and builds what can be built before a call. Tells everything that is
+ * missing. Returns the setup, owned by the caller until confinement_release, or NULL after telling at
+ * least one CONFINEMENT_ERROR, or a CONFINEMENT_MISSING with policy->confine_strict. `host` must
+ * outlive it. Only for start-up and check-host: allocates and does file I/O. */
+struct confinement_setup *confinement_prepare(const struct policy *policy, uint32_t confinement,
+                                              const struct confinement_host *host,
+                                              const struct confinement_values *values,
+                                              confinement_tell *tell, void *context);
+void confinement_release(struct confinement_setup *setup);
+
+/* Names of protected files (protect = ...) that now exist and did not at the last call of this
+ * function or at confinement_prepare: for the exit event's "protected_created". Gives each path to
+ * `found`; returns how many. Cheap when the confinement protects nothing. */
+size_t confinement_protected_created(struct confinement_setup *setup,
+                                     void (*found)(void *context, const char *path), void *context);
+
+/* A directory that the broker itself writes in or reads from: where the audit files, the socket and
+ * its own executable are. */
+struct confinement_directory {
+    int descriptor; /* O_PATH; stays the caller's */
+    enum policy_access access;
+};
+
+/* Confines the broker itself, after everything that start-up needs: not dumpable, no_new_privs and
+ * capabilities given up (unless a rule has new_privs = allow), Landlock to the union of its rules'
+ * grants, `directories` and what exec needs (policy->broker_confines_files), policy->broker_filter.
+ * What it takes away stays away across an exec: a successor at SIGHUP runs inside it. Returns 0 or a
+ * negative errno after telling why. `setups`: all of them, policy->confinement_count. */
+int confinement_broker(const struct policy *policy, const struct confinement_host *host,
+                       struct confinement_setup *const *setups,
+                       const struct confinement_directory *directories, size_t directory_count,
+                       confinement_tell *tell, void *context);
+
+#endif
