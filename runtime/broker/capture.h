@@ -1,0 +1,134 @@
+/* Capture: what a child writes to 1 and 2, copied to the caller and to a file.
+ *
+ * For each captured stream the broker gives the child a pipe instead of the caller's descriptor. A
+ * **copier**, a small process of the broker's own that serves one stream at a time, takes the bytes
+ * out of that pipe and passes each, unchanged and in order, to the capture file and then to the
+ * caller.
+ *
+ * Why processes: no way to write to an arbitrary descriptor of a caller is sure not to block.
+ * O_NONBLOCK belongs to the open file description, which is the caller's; a file on the caller's
+ * own FUSE mount can stall a write for ever, and so can a pipe whose lock its other end holds while
+ * it copies from such a mount. In a copier each of these stalls one stream of one call. It also
+ * keeps a gigabyte of output of one call from delaying the others, and a capture in flight survives
+ * the broker's re-exec.
+ *
+ * Owns: the copiers, their control sockets and pidfds, the pipes' reading ends, and a shared memory
+ * of counters. Capture files and the caller's descriptors are borrowed: duplicates go to the
+ * copier. Nothing here blocks and, after captures_open, nothing allocates.
+ *
+ * Reaping: copiers are made without an exit signal (clone(2)); they raise no SIGCHLD, waitpid(-1)
+ * does not see them without __WALL, and this module reaps them through their pidfds.
+ *
+ * Several captures of one file append whole writes: a write of up to 4096 bytes by a child
+ * (PIPE_BUF) is never split, so lines do not interleave. */
+#ifndef SLUICE_CAPTURE_H
+#define SLUICE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/broker/failure.h"
+
+#define CAPTURE_PROTOCOL                                                                           \
+    1u /* between broker and copier; raised when a re-exec could not go on with old ones */
+
+enum capture_stream { CAPTURE_STDOUT, CAPTURE_STDERR, CAPTURE_STREAMS };
+
+struct captures; /* the table and the copiers; one for the broker */
+struct capture;  /* one call's; valid from capture_start to capture_release */
+
+/* Makes room for `capacity` calls' captures at once (calls and background captures together).
+ * Allocates here and never again. NULL with `failure` on error. */
+struct captures *captures_open(uint32_t capacity, struct failure *failure);
+
+/* Ends every copier (SIGKILL) and frees all. */
+void captures_close(struct captures *captures);
+
+/* One descriptor for the broker's epoll: readable while captures_next has something to tell. */
+int captures_descriptor(const struct captures *captures);
+
+/* Handles one report and returns the capture whose state it changed (see capture_state); NULL when
+ * there is none left for now. Bounded work; call it until NULL whenever the descriptor is readable.
+ */
+struct capture *captures_next(struct captures *captures);
+
+struct capture_request {
+    uint64_t call;
+    void *owner;                 /* the broker's own, for capture_owner; never looked at */
+    int file[CAPTURE_STREAMS];   /* from path_open_append; -1: this stream is not captured */
+    int caller[CAPTURE_STREAMS]; /* the caller's descriptor 1 and 2, used where file is not -1 */
+    uint64_t max_output;         /* bytes of both streams together; 0: no limit */
+};
+
+/* Begins the capture of one call. `child[n]` becomes the descriptor that the child gets as 1 or 2
+ * (the pipe's writing end; the broker closes it once the worker has it) or -1 for a stream that is
+ * not captured. NULL with `failure` when a pipe or a copier cannot be had (EMFILE, EAGAIN, ENOMEM)
+ * or the table is full (EBUSY); nothing is left behind then. */
+struct capture *capture_start(struct captures *captures, const struct capture_request *request,
+                              int child[CAPTURE_STREAMS], struct failure *failure);
+
+void *capture_owner(const struct capture *capture);
+void capture_set_owner(struct capture *capture, void *owner); /* after a re-exec */
+uint64_t capture_call(const struct capture *capture);
+
+/* The direct child has ended: what each pipe now holds is to be passed on. Once it is, or the pipes
+ * have ended altogether, state.drained is set (at once, if it is already so). The broker answers
+ * then, or after 200 ms if a slow caller keeps it from getting there. The capture goes on. */
+void capture_drain(struct capture *capture);
+
+/* Takes no more from the caller's patience: what the pipes hold now still goes to the files,
+ * nothing more to the caller, and the capture ends, also while other processes hold the pipes (the
+ * drain timeout; a call killed at its timeout). state.ended follows soon; a copier that a caller's
+ * descriptor has blocked in the kernel is killed by the next capture_abort. */
+void capture_finish(struct capture *capture);
+
+/* Ends the copiers at once. state.ended is set when this returns. */
+void capture_abort(struct capture *capture);
+
+struct capture_state {
+    uint64_t bytes[CAPTURE_STREAMS]; /* taken from the child so far */
+    bool drained;    /* since capture_drain: what the pipes held then has been passed on */
+    bool ended;      /* nothing more will come; bytes are final */
+    bool over_limit; /* max_output is used up and more came; exactly max_output bytes were passed on
+                      */
+    int file_error[CAPTURE_STREAMS];   /* errno of a failed capture write: the file is truncated
+                                        * there, the   caller still gets everything */
+    int caller_error[CAPTURE_STREAMS]; /* errno of a failed write to the caller (not EPIPE,
+                                        * ECONNRESET: a caller that closed its end): it got nothing
+                                        * from there on */
+};
+
+/* As of now; cheap, may be asked at any time before capture_release. */
+struct capture_state capture_state(const struct capture *capture);
+
+/* Forgets a capture, aborting it if it has not ended. */
+void capture_release(struct captures *captures, struct capture *capture);
+
+/* ---- re-exec --------------------------------------------------------------------------------- */
+
+/* What a new broker image needs to go on with a capture. The descriptors must survive the exec (the
+ * broker clears their close-on-exec flag with capture_keep). Plain data: it may be written to a
+ * memfd as it is. */
+struct capture_saved {
+    uint32_t protocol; /* CAPTURE_PROTOCOL */
+    uint32_t slot;
+    uint64_t call;
+    uint64_t max_output;
+    int32_t memory; /* the counters' memfd */
+    int32_t control[CAPTURE_STREAMS], pidfd[CAPTURE_STREAMS], pid[CAPTURE_STREAMS]; /* -1: none */
+    uint32_t flags; /* drain or finish asked for */
+    uint32_t reported[CAPTURE_STREAMS];
+    int32_t file_error[CAPTURE_STREAMS], caller_error[CAPTURE_STREAMS];
+};
+
+void capture_save(const struct captures *captures, const struct capture *capture,
+                  struct capture_saved *saved);
+/* Whether descriptors of every capture survive an exec: true before it, false again if it failed. 0
+ * or -1. */
+int captures_keep(struct captures *captures, bool keep);
+/* In the new image: takes over the descriptors. NULL with `failure` when the state does not fit. */
+struct capture *capture_restore(struct captures *captures, const struct capture_saved *saved,
+                                void *owner, struct failure *failure);
+
+#endif

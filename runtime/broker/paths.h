@@ -1,0 +1,62 @@
+/* Opening paths that must not be anybody else's.
+ *
+ * Owns: how the broker walks to its audit files, its socket's directory, a caller's working
+ * directory and a file that a caller names. Returns descriptors, close-on-exec from birth, which
+ * the caller owns. Never follows what another user could have put there, and never blocks on a FIFO
+ * or a device.
+ *
+ * A directory is **ours alone** when root or the broker's effective uid owns it and nobody else can
+ * change what its names mean:
+ *   - neither its group nor others may write it (an ACL's mask shows in the group bits, acl(5)); or
+ *   - it has the sticky bit (/tmp: others make names of their own but cannot touch ours); or
+ *   - root owns it and only its group may write it (/var/log on some systems: root's arrangement).
+ * Every directory that a trusted walk enters must be so, from "/" on. A symlink on the way counts
+ * only if root or the broker's uid owns it, and at most PATH_SYMLINKS_MAX of them are followed. */
+#ifndef SLUICE_PATHS_H
+#define SLUICE_PATHS_H
+
+#include <stdbool.h>
+
+#include "runtime/broker/failure.h"
+
+#define PATH_SYMLINKS_MAX 16u
+
+enum path_flags {
+    PATH_CREATE = 1, /* make missing directories, 0700 */
+    PATH_PRIVATE =
+        2, /* the last directory admits no writer but root and the broker's uid: the sticky
+            * and root's-group exceptions do not count for it (a socket's directory) */
+};
+
+/* Walks to the directory `path` (absolute, no ".." component) as above. Returns an O_PATH
+ * descriptor, or -1 with `failure` naming the path, the component and why; failure->error is EPERM
+ * where the walk ended at something unsafe, else the system call's. `flags`: enum path_flags. */
+int path_open_directory(const char *path, unsigned flags, struct failure *failure);
+
+/* Opens the audit file `path` for appending (O_APPEND, O_NOFOLLOW, O_CREAT with 0600), its
+ * directories walked and made as above. Refuses anything but a regular file of root's or the
+ * broker's own that has one name and that nobody else may write. Returns a blocking
+ * O_WRONLY|O_APPEND descriptor, or -1 with `failure` as above. */
+int path_open_append(const char *path, struct failure *failure);
+
+/* The same file for reading (recovery at start): an O_RDONLY descriptor; ENOENT when there is none.
+ * Makes nothing. */
+int path_open_read(const char *path, struct failure *failure);
+
+/* Opens the working directory that a caller chose: absolute, no empty, "." or ".." component, no
+ * symlink anywhere on the way (openat2(2), RESOLVE_NO_SYMLINKS). Says nothing about whose it is.
+ * Returns an O_PATH descriptor, or -1 with `failure`. */
+int path_open_caller_directory(const char *path, struct failure *failure);
+
+/* Opens what a caller named, `value` (`length` bytes, no NUL among them), beneath the directory
+ * `base`
+ * (`base_path` is its path, for values that are absolute: those must lie at or below it). Symlinks
+ * may stay inside `base` and never lead out of it; magic links never count (openat2(2),
+ * RESOLVE_BENEATH). Returns an O_PATH descriptor, or -1 with `failure`. */
+int path_open_beneath(int base, const char *base_path, const char *value, unsigned length,
+                      struct failure *failure);
+
+/* Whether `path` is absolute and has no ".." component. */
+bool path_is_plain(const char *path);
+
+#endif
