@@ -260,6 +260,21 @@ static void tells_of_a_peer_that_left_in_anger(void **state)
     assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_END);
 }
 
+/* A broker that answers and closes while a SIGNAL frame is on its way. */
+static void keeps_the_last_words_of_a_peer(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[8];
+    struct message message = {.buffer = bytes, .capacity = sizeof(bytes)};
+
+    assert_int_equal(send_text(fixture->ends[1], "signal", 6, NULL, 0), 0);
+    assert_int_equal(send_text(fixture->ends[0], "answer", 6, NULL, 0), 0);
+    descriptor_close(&fixture->ends[0]);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_memory_equal(bytes, "answer", 6);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_END);
+}
+
 static void fails_where_there_is_no_socket(void **state)
 {
     char byte;
@@ -353,6 +368,7 @@ int main(void)
         TEST(leaks_nothing_at_the_descriptor_limit),
         TEST(tells_the_end_from_an_empty_message),
         TEST(tells_of_a_peer_that_left_in_anger),
+        TEST(keeps_the_last_words_of_a_peer),
         TEST(fails_where_there_is_no_socket),
         TEST(says_why_a_message_does_not_go),
         TEST(sets_its_own_descriptor_nonblocking),
