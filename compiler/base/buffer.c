@@ -1,7 +1,6 @@
 #include "compiler/base/buffer.h"
 
-#include <limits.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,19 +45,25 @@ void buffer_char(struct buffer *buffer, char byte)
     buffer_add(buffer, &byte, 1);
 }
 
-void buffer_format(struct buffer *buffer, const char *format, ...)
+void buffer_format_list(struct buffer *buffer, const char *format, va_list arguments)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
+    va_list again;
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
     if (length < 0) /* only a result over INT_MAX bytes can fail: no wide characters here */
         memory_exhausted("formatted text");
     buffer_reserve(buffer, (size_t)length);
     vsnprintf(buffer->text + buffer->length, (size_t)length + 1, format, again);
     va_end(again);
     buffer->length += (size_t)length;
+}
+
+void buffer_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_format_list(buffer, format, arguments);
+    va_end(arguments);
 }
 
 void buffer_c_string(struct buffer *buffer, const char *bytes, size_t length)

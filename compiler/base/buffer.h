@@ -5,6 +5,7 @@
 #ifndef SLUICE_BUFFER_H
 #define SLUICE_BUFFER_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 struct buffer {
@@ -17,6 +18,8 @@ void buffer_puts(struct buffer *buffer, const char *text);
 void buffer_char(struct buffer *buffer, char byte);
 void buffer_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void buffer_format_list(struct buffer *buffer, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 /* `length` bytes as the inside of a C string literal: printable ASCII as it is, everything else
  * escaped so that the compiler reads the same bytes back (no trigraphs, no run-on hex escapes). */
 void buffer_c_string(struct buffer *buffer, const char *bytes, size_t length);

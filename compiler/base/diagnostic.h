@@ -44,9 +44,6 @@ struct diagnostic *diagnostic_warning(struct diagnostics *all, const char *name,
 void diagnostic_note(struct diagnostics *all, struct diagnostic *about, struct span at,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* A span that says "no place of its own". */
-#define SPAN_NONE ((struct span){UINT32_MAX, UINT32_MAX})
-
 /* How many were added, the printed ones included. A warning that a switch makes an error counts as
  * one. */
 size_t diagnostics_errors(const struct diagnostics *all);

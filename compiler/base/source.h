@@ -16,6 +16,9 @@ struct span {
     uint32_t begin, end;
 };
 
+/* A span that says "no place of its own". */
+#define SPAN_NONE ((struct span){UINT32_MAX, UINT32_MAX})
+
 struct source {
     const char *name; /* as the user gave it: what diagnostics print */
     const char *text; /* `length` bytes and a NUL */

@@ -18,6 +18,8 @@ struct arena;
 
 /* The syntax's stated limits. The parser reports whatever is over one with the limit's number. */
 #define TREE_RULES_MAX 20000u         /* rules of one file */
+#define TREE_FILE_TOKENS_MAX 1000000u     /* tokens of all rules together */
+#define TREE_FILE_ATTRIBUTES_MAX 1000000u /* attributes of all stanzas together */
 #define TREE_TOKENS_MAX 256u          /* tokens of one rule: a request has at most 256 arguments */
 #define TREE_TOKEN_LENGTH_MAX 65536u  /* bytes of one token, as written and as meant */
 #define TREE_SLOTS_MAX 64u            /* slots of one rule */
