@@ -30,8 +30,8 @@
 
 #include "runtime/broker/failure.h"
 
-#define CAPTURE_PROTOCOL                                                                           \
-    1u /* between broker and copier; raised when a re-exec could not go on with old ones */
+/* Between broker and copiers; raised when a new broker could not go on with an old one's copiers. */
+#define CAPTURE_PROTOCOL 1u
 
 enum capture_stream { CAPTURE_STDOUT, CAPTURE_STDERR, CAPTURE_STREAMS };
 
@@ -39,8 +39,10 @@ struct captures; /* the table and the copiers; one for the broker */
 struct capture;  /* one call's; valid from capture_start to capture_release */
 
 /* Makes room for `capacity` calls' captures at once (calls and background captures together).
- * Allocates here and never again. NULL with `failure` on error. */
-struct captures *captures_open(uint32_t capacity, struct failure *failure);
+ * Allocates here and never again. `memory`: the counters' descriptor that an earlier image of the
+ * broker left (captures_memory), which is taken over and closed on error, or -1. NULL with `failure`
+ * on error. */
+struct captures *captures_open(uint32_t capacity, int memory, struct failure *failure);
 
 /* Ends every copier (SIGKILL) and frees all. */
 void captures_close(struct captures *captures);
@@ -69,7 +71,6 @@ struct capture *capture_start(struct captures *captures, const struct capture_re
                               int child[CAPTURE_STREAMS], struct failure *failure);
 
 void *capture_owner(const struct capture *capture);
-void capture_set_owner(struct capture *capture, void *owner); /* after a re-exec */
 uint64_t capture_call(const struct capture *capture);
 
 /* The direct child has ended: what each pipe now holds is to be passed on. Once it is, or the pipes
@@ -90,13 +91,12 @@ struct capture_state {
     uint64_t bytes[CAPTURE_STREAMS]; /* taken from the child so far */
     bool drained;    /* since capture_drain: what the pipes held then has been passed on */
     bool ended;      /* nothing more will come; bytes are final */
-    bool over_limit; /* max_output is used up and more came; exactly max_output bytes were passed on
-                      */
-    int file_error[CAPTURE_STREAMS];   /* errno of a failed capture write: the file is truncated
-                                        * there, the   caller still gets everything */
-    int caller_error[CAPTURE_STREAMS]; /* errno of a failed write to the caller (not EPIPE,
-                                        * ECONNRESET: a caller that closed its end): it got nothing
-                                        * from there on */
+    bool over_limit; /* max_output is used up and more came; exactly that much was passed on */
+    /* errno of a failed capture write: the file is truncated there, the caller gets everything */
+    int file_error[CAPTURE_STREAMS];
+    /* errno of a failed write to the caller, which got nothing from there on. A caller that closed
+     * its end (EPIPE, ECONNRESET) is no error. */
+    int caller_error[CAPTURE_STREAMS];
 };
 
 /* As of now; cheap, may be asked at any time before capture_release. */
@@ -107,27 +107,26 @@ void capture_release(struct captures *captures, struct capture *capture);
 
 /* ---- re-exec --------------------------------------------------------------------------------- */
 
-/* What a new broker image needs to go on with a capture. The descriptors must survive the exec (the
- * broker clears their close-on-exec flag with capture_keep). Plain data: it may be written to a
- * memfd as it is. */
+/* What a new broker image needs to go on with a capture. Plain data: it may be written to a memfd as
+ * it is. The descriptors that it names must survive the exec: captures_keep. */
 struct capture_saved {
     uint32_t protocol; /* CAPTURE_PROTOCOL */
     uint32_t slot;
     uint64_t call;
-    uint64_t max_output;
-    int32_t memory; /* the counters' memfd */
     int32_t control[CAPTURE_STREAMS], pidfd[CAPTURE_STREAMS], pid[CAPTURE_STREAMS]; /* -1: none */
-    uint32_t flags; /* drain or finish asked for */
-    uint32_t reported[CAPTURE_STREAMS];
+    uint32_t reports[CAPTURE_STREAMS];
     int32_t file_error[CAPTURE_STREAMS], caller_error[CAPTURE_STREAMS];
 };
 
-void capture_save(const struct captures *captures, const struct capture *capture,
-                  struct capture_saved *saved);
-/* Whether descriptors of every capture survive an exec: true before it, false again if it failed. 0
- * or -1. */
+/* Before the exec: `true` makes the descriptors of every live capture and of the counters survive it,
+ * `false` takes that back when the exec failed. 0 or -1 (errno). */
 int captures_keep(struct captures *captures, bool keep);
-/* In the new image: takes over the descriptors. NULL with `failure` when the state does not fit. */
+/* The counters' descriptor, for the new image's captures_open. Stays this module's. */
+int captures_memory(const struct captures *captures);
+void capture_save(const struct capture *capture, struct capture_saved *saved);
+
+/* In the new image, before any capture_start: takes over the descriptors and goes on. NULL with
+ * `failure`, and the descriptors closed, when the state does not fit. */
 struct capture *capture_restore(struct captures *captures, const struct capture_saved *saved,
                                 void *owner, struct failure *failure);
 
