@@ -35,7 +35,11 @@
 static int rules_lex(RULES_STYPE *value, struct span *at, struct lexer *lexer,
                      const struct builder *builder)
 {
-    return builder->full ? LEX_YYEOF : lexer_next(lexer, value, at);
+    if (builder->full)
+        return LEX_YYEOF;
+    if (builder->line_reported)
+        lexer_skip_line(lexer);
+    return lexer_next(lexer, value, at);
 }
 
 static void rules_error(struct span *at, struct lexer *lexer, struct builder *builder,
@@ -72,14 +76,12 @@ static void rules_error(struct span *at, struct lexer *lexer, struct builder *bu
 
 %%
 
-file: orphans stanzas;
+/* An attribute belongs to the stanza that was opened last: the builder knows which, and reports one
+ * that has none above it. The list is flat because a line that cannot be read is recovered in the
+ * state before a line, where `error` can be shifted at once. */
+file: %empty | file line;
 
-/* Indented lines that no stanza is above. */
-orphans: %empty | orphans attribute;
-
-stanzas: %empty | stanzas stanza;
-
-stanza: head attributes;
+line: head | attribute;
 
 head:
     "defaults:" NEWLINE { build_defaults(builder, @1); }
@@ -103,8 +105,6 @@ piece:
     TEXT { build_piece(builder, &$1); }
   | SLOT { build_piece(builder, &$1); }
   ;
-
-attributes: %empty | attributes attribute;
 
 attribute:
     INDENT KEY operator VALUE NEWLINE { build_attribute(builder, &$2, @2, $3, @3, &$4); }

@@ -262,7 +262,7 @@ void build_broken_attribute(struct builder *builder)
 void build_syntax_error(struct builder *builder, struct span at, const char *message)
 {
     static const char prefix[] = "syntax error, ";
-    if (builder->full) /* the file ends early, and it was said why */
+    if (builder->full || builder->line_reported) /* it ends early, and it was said why */
         return;
     if (strncmp(message, prefix, sizeof prefix - 1) == 0)
         message += sizeof prefix - 1;
