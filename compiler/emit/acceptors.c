@@ -202,7 +202,7 @@ static uint32_t states_order(struct arena *arena, const struct byte_automaton *t
     return first_accepting;
 }
 
-static void table_add_data(struct arena *arena, struct buffer *out, const char *name,
+static void transitions_add(struct arena *arena, struct buffer *out, const char *name,
                            const struct byte_automaton *table, const uint32_t *order,
                            const uint32_t *number)
 {
@@ -231,7 +231,7 @@ static void table_add_data(struct arena *arena, struct buffer *out, const char *
     buffer_puts(out, "};\n\n");
 }
 
-static void table_add(struct arena *arena, struct buffer *out, const char *name,
+static void automaton_add(struct arena *arena, struct buffer *out, const char *name,
                       const struct byte_automaton *table)
 {
     uint32_t *order, *number;
@@ -240,7 +240,7 @@ static void table_add(struct arena *arena, struct buffer *out, const char *name,
                   "/* As a minimal automaton: bytes in %u classes, %u states. State 0 accepts nothing any\n"
                   " * more; states from %u on accept. */\n",
                   table->class_count, table->state_count, accepting);
-    table_add_data(arena, out, name, table, order, number);
+    transitions_add(arena, out, name, table, order, number);
     function_begin(out, name);
     buffer_format(out,
                   "    uint32_t state = %u;\n\n"
@@ -267,7 +267,7 @@ void acceptor_matcher(struct arena *arena, struct buffer *out, const char *name,
         code_add(arena, out, name, matcher->tree);
         break;
     case MATCHER_TABLE:
-        table_add(arena, out, name, matcher->table);
+        automaton_add(arena, out, name, matcher->table);
         break;
     }
 }

@@ -8,6 +8,7 @@
 #include "compiler/emit/acceptors.h"
 #include "compiler/emit/emitted.h"
 #include "compiler/emit/layout.h"
+#include "compiler/emit/matcher.h"
 #include "compiler/emit/names.h"
 #include "compiler/emit/simplify.h"
 
