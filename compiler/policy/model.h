@@ -19,6 +19,8 @@ struct rules_file; /* compiler/syntax/tree.h */
 #define MODEL_RULES_MAX 20000u
 #define MODEL_SLOTS_MAX 64u /* of one rule */
 #define MODEL_TOKENS_MAX 256u
+#define MODEL_NAMES_DEPTH_MAX 64u /* named patterns that use named patterns */
+#define MODEL_STATES_TOTAL_MAX 20000000u /* states and transitions of all automata of a file */
 
 /* ---- patterns -------------------------------------------------------------------------------- */
 

@@ -63,6 +63,9 @@ const struct pattern *pattern_standard(struct arena *arena, const char *name, si
                                        const char *arguments, size_t arguments_length,
                                        struct pattern_error *error);
 
+/* Whether the standard set has a pattern of that name, with arguments or without. */
+bool pattern_is_standard(const char *name, size_t name_length);
+
 /* The pattern as PCRE2 text (PCRE2_UTF, to be compiled with PCRE2_ANCHORED | PCRE2_ENDANCHORED |
  * PCRE2_DOLLAR_ENDONLY): the text as the user wrote it with named patterns put in their places, so
  * that PCRE2 is an oracle independent of our tree. */
