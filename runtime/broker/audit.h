@@ -77,7 +77,9 @@ struct audit_start {
 struct audit_exit {
     uint64_t call;
     struct audit_peer peer;
-    uint32_t rule;
+    /* The rule's line and `log`, not its index: after a reload its policy may be gone. */
+    uint32_t line;
+    enum policy_log log;
     int32_t status; /* what was answered (BROKER.md's table) */
     uint64_t duration_ms;
     uint64_t stdout_bytes, stderr_bytes;
