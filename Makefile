@@ -91,7 +91,7 @@ $(BUILD)/libruntime-host.a: $(HOST_OBJECTS) $(patsubst %.c,$(BUILD)/host/%.o,$(f
 	ar rcsD $@ $^
 
 # The runtime's sources travel with the compiler: --cc and --target build it for other machines.
-$(LIB)/.sources: $(RUNTIME_SOURCES) $(wildcard runtime/*/*.h)
+$(LIB)/.sources: $(RUNTIME_SOURCES) $(wildcard runtime/*/*.h) $(wildcard runtime/*/*.def)
 	@mkdir -p $(LIB)
 	rm -rf $(LIB)/runtime
 	for file in $^; do install -D -m 644 $$file $(LIB)/$$file; done

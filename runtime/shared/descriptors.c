@@ -115,8 +115,8 @@ enum message_result message_receive(int socket, struct message *message)
     for (size_t i = 0; i < message->wanted; i++)
         message->descriptors[i] = -1;
 
-    /* A peer that closed with something of ours unread is told of once, as ECONNRESET, before what it
-     * sent last: that must not be lost. */
+    /* A peer that closed with something of ours unread is told of once, as ECONNRESET, before what
+     * it sent last: that must not be lost. */
     unsigned resets = 0;
     do {
         length = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | MSG_TRUNC);

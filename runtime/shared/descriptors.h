@@ -44,23 +44,23 @@ int descriptors_fill_standard(void);
 
 enum message_result {
     MESSAGE_RECEIVED,
-    MESSAGE_NONE,                  /* nothing is there yet (EAGAIN) */
-    MESSAGE_END,                   /* the peer has closed its end, or shut it down */
-    MESSAGE_TOO_LONG,              /* more bytes than the buffer holds (MSG_TRUNC) */
-    MESSAGE_TOO_MANY,              /* more descriptors than the caller takes */
-    MESSAGE_DESCRIPTORS_LOST,      /* this process is at its descriptor limit (MSG_CTRUNC) */
-    MESSAGE_FAILED,                /* errno says why */
+    MESSAGE_NONE,             /* nothing is there yet (EAGAIN) */
+    MESSAGE_END,              /* the peer has closed its end, or shut it down */
+    MESSAGE_TOO_LONG,         /* more bytes than the buffer holds (MSG_TRUNC) */
+    MESSAGE_TOO_MANY,         /* more descriptors than the caller takes */
+    MESSAGE_DESCRIPTORS_LOST, /* this process is at its descriptor limit (MSG_CTRUNC) */
+    MESSAGE_FAILED,           /* errno says why */
 };
 
 /* Where a message goes. The caller sets `buffer`, `capacity`, `descriptors` and `wanted`. */
 struct message {
     void *buffer;
-    size_t capacity;    /* bytes */
-    int *descriptors;   /* room for `wanted`, at most DESCRIPTORS_MAX */
+    size_t capacity;  /* bytes */
+    int *descriptors; /* room for `wanted`, at most DESCRIPTORS_MAX */
     size_t wanted;
     /* set by message_receive: */
-    size_t length;      /* bytes in `buffer`; of MESSAGE_TOO_LONG the real length */
-    size_t count;       /* descriptors that arrived, those that were closed again included */
+    size_t length; /* bytes in `buffer`; of MESSAGE_TOO_LONG the real length */
+    size_t count;  /* descriptors that arrived, those that were closed again included */
 };
 
 /* Takes one message from a SOCK_SEQPACKET socket, without waiting. With MESSAGE_RECEIVED the
@@ -72,8 +72,9 @@ enum message_result message_receive(int socket, struct message *message);
 /* Sends one message with `descriptor_count` (at most DESCRIPTORS_MAX) descriptors, which stay the
  * caller's, without waiting and without SIGPIPE. Returns 0 or a negative errno, among them -EAGAIN
  * (the socket is full), -EMSGSIZE (larger than the send buffer can ever hold), -EPIPE or
- * -ECONNRESET (the peer is gone), -ETOOMANYREFS (more descriptors in flight than RLIMIT_NOFILE). A SOCK_SEQPACKET message goes
- * whole or not at all; on a stream or a pipe it may go in part, which is then -EIO. sendmsg(2). */
+ * -ECONNRESET (the peer is gone), -ETOOMANYREFS (more descriptors in flight than RLIMIT_NOFILE). A
+ * SOCK_SEQPACKET message goes whole or not at all; on a stream or a pipe it may go in part, which
+ * is then -EIO. sendmsg(2). */
 int message_send(int socket, const struct iovec *parts, size_t part_count, const int *descriptors,
                  size_t descriptor_count);
 

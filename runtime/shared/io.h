@@ -50,8 +50,8 @@ void text_append_signed(struct text *text, int64_t value);
 /* Lower-case hexadecimal, with leading zeros up to `digits` (at most 16), never cut. */
 void text_append_hex(struct text *text, uint64_t value, unsigned digits);
 
-/* Reads a decimal number without sign, blanks or leading zeros ("0" aside). Returns whether `string`
- * is one and at most `maximum`; `*value` is set only then. */
+/* Reads a decimal number without sign, blanks or leading zeros ("0" aside). Returns whether
+ * `string` is one and at most `maximum`; `*value` is set only then. */
 bool text_to_unsigned(const char *string, uint64_t maximum, uint64_t *value);
 
 /* ---- clocks ---------------------------------------------------------------------------------- */

@@ -17,7 +17,8 @@ size_t utf8_read(const char *bytes, size_t length, uint32_t *scalar);
 /* Whether `bytes` is well-formed UTF-8 without NUL: what an argument must be. */
 bool utf8_is_text(const char *bytes, size_t length);
 
-/* Whether a scalar value is a control character (Unicode Cc: U+0000 to U+001F, U+007F to U+009F). */
+/* Whether a scalar value is a control character (Unicode Cc: U+0000 to U+001F, U+007F to U+009F).
+ */
 bool utf8_is_control(uint32_t scalar);
 
 #endif

@@ -195,8 +195,8 @@ static const char *variables_decode(struct wire_request *request, struct cursor 
     if (count > WIRE_VARIABLES_MAX)
         return "proto: too many variables";
     for (uint32_t i = 0; i < count; i++) {
-        const char *reason = string_decode(cursor, WIRE_ARGUMENT_MAX_2, &variable_reasons,
-                                           &request->variables[i]);
+        const char *reason =
+            string_decode(cursor, WIRE_ARGUMENT_MAX_2, &variable_reasons, &request->variables[i]);
         if (!reason)
             reason = variable_check(request->variables, i);
         if (reason)
@@ -517,6 +517,11 @@ size_t wire_reply_header_encode(uint32_t version, int32_t status, uint32_t text_
     if (version == 2)
         at = word_store(at, text_length);
     return (size_t)(at - header);
+}
+
+uint32_t wire_reply_text_length(const char *header)
+{
+    return word_load(header + 12);
 }
 
 const char *wire_reply_decode(struct wire_reply *reply, const char *bytes, size_t length)

@@ -31,15 +31,15 @@
 #define WIRE_REQUEST_MAX 1048576u /* bytes of a request message, or of a body in a memfd */
 #define WIRE_REPLY_MAX 65536u     /* bytes of a reply message, its header included */
 
-#define WIRE_HEADER_1 12u       /* bytes before the first argument; also of a version 1 reply */
-#define WIRE_HEADER_2 12u       /* magic, version, type */
-#define WIRE_CALL_HEADER_2 16u  /* the same and flags: what comes before a CALL's body */
+#define WIRE_HEADER_1 12u      /* bytes before the first argument; also of a version 1 reply */
+#define WIRE_HEADER_2 12u      /* magic, version, type */
+#define WIRE_CALL_HEADER_2 16u /* the same and flags: what comes before a CALL's body */
 #define WIRE_REPLY_HEADER_MAX 16u
 #define WIRE_TEXT_MAX_1 (WIRE_REPLY_MAX - WIRE_HEADER_1)         /* bytes of a listing */
 #define WIRE_TEXT_MAX_2 (WIRE_REPLY_MAX - WIRE_REPLY_HEADER_MAX) /* bytes of a reply's text */
 
-#define WIRE_STANDARD_DESCRIPTORS 3u    /* in, out, err */
-#define WIRE_DESCRIPTORS_MAX 5u         /* in, out, err, reply, body */
+#define WIRE_STANDARD_DESCRIPTORS 3u /* in, out, err */
+#define WIRE_DESCRIPTORS_MAX 5u      /* in, out, err, reply, body */
 
 #define WIRE_FIRST_FRAME_MS 5000u /* how long a broker waits for a connection's first message */
 
@@ -59,7 +59,8 @@ enum wire_status {
 #undef STATUS
 };
 
-/* The name of a negative status as docs/wire.md has it ("NO_RULE"); NULL for a number that is none. */
+/* The name of a negative status as docs/wire.md has it ("NO_RULE"); NULL for a number that is none.
+ */
 const char *wire_status_name(int32_t status);
 /* What sluicify says of a negative status; NULL for a number that is none. */
 const char *wire_status_text(int32_t status);
@@ -72,11 +73,12 @@ int wire_status_exit_code(int32_t status);
 /* One decoded request. The strings lie in the buffer that was decoded, each of them followed by a
  * NUL, and live as long as it does. */
 struct wire_request {
-    uint32_t version;  /* that to answer in: 1 or 2, also after a refusal */
+    uint32_t version; /* that to answer in: 1 or 2, also after a refusal */
     enum wire_type type;
     const char *reason; /* of a refusal: "proto: ..." or "wrong_fd_count"; static, never freed */
 
-    /* Which of the message's descriptors is what; -1: not sent. in, out, err of a CALL are 0, 1, 2. */
+    /* Which of the message's descriptors is what; -1: not sent. in, out, err of a CALL are 0, 1, 2.
+     */
     int reply_at;
     int body_at;
 
@@ -90,8 +92,8 @@ struct wire_request {
     struct policy_bytes variables[WIRE_VARIABLES_MAX]; /* "NAME=value", names distinct */
 };
 
-/* Decodes one message of `length` bytes that came with `descriptor_count` descriptors. `buffer` must
- * have room for one byte more than the message, and is written to (the NULs) only on success.
+/* Decodes one message of `length` bytes that came with `descriptor_count` descriptors. `buffer`
+ * must have room for one byte more than the message, and is written to (the NULs) only on success.
  *
  * Returns WIRE_OK, WIRE_PROTO or WIRE_FDS; with the last two `request->reason` and
  * `request->version` are set and nothing else counts. With WIRE_OK and `request->body_at` >= 0 the
@@ -120,11 +122,12 @@ struct wire_call {
     struct policy_bytes cwd;              /* version 2; length 0: none */
 };
 
-/* Why `call` cannot be sent in `version`, as a person would say it ("more than 256 arguments"); NULL
- * if it can. Everything that a decoder refuses is found here first. */
+/* Why `call` cannot be sent in `version`, as a person would say it ("more than 256 arguments");
+ * NULL if it can. Everything that a decoder refuses is found here first. */
 const char *wire_call_problem(uint32_t version, const struct wire_call *call);
 
-/* The bytes of a body: all of a request after the 8 (version 1) or 16 (version 2) bytes of header. */
+/* The bytes of a body: all of a request after the 8 (version 1) or 16 (version 2) bytes of header.
+ */
 size_t wire_body_size(uint32_t version, const struct wire_call *call);
 
 /* Writes the body to `out`, which has room for wire_body_size. */
@@ -134,14 +137,15 @@ void wire_body_encode(uint32_t version, const struct wire_call *call, char *out)
  * bytes. Returns its length: 8 or 16. */
 size_t wire_call_header_encode(uint32_t version, uint32_t flags, char *out);
 
-/* Writes a frame without a body: SIGNAL (with `signal`), LIST, HELLO; and version 1's listing request
- * (version 1, WIRE_LIST). At most 16 bytes. Returns its length. */
+/* Writes a frame without a body: SIGNAL (with `signal`), LIST, HELLO; and version 1's listing
+ * request (version 1, WIRE_LIST). At most 16 bytes. Returns its length. */
 size_t wire_frame_encode(uint32_t version, enum wire_type type, int32_t signal, char *out);
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
 /* Writes a reply's header to `header`, at most WIRE_REPLY_HEADER_MAX bytes, and returns its length;
- * `text_length` bytes of text follow it in the same message. Version 1 has text in listings only. */
+ * `text_length` bytes of text follow it in the same message. Version 1 has text in listings only.
+ */
 size_t wire_reply_header_encode(uint32_t version, int32_t status, uint32_t text_length,
                                 char *header);
 
@@ -150,6 +154,10 @@ struct wire_reply {
     int32_t status; /* -12 to 255, and one of those there are */
     struct policy_bytes text;
 };
+
+/* The length of the text that follows a version 2 reply's header (WIRE_REPLY_HEADER_MAX bytes): for
+ * a reader to which the reply comes in parts. */
+uint32_t wire_reply_text_length(const char *header);
 
 /* Decodes a reply, whose text stays in `bytes`. Returns NULL, or what is wrong with it. The text is
  * whatever the broker sent: a person's terminal must not see it unescaped. */

@@ -110,7 +110,8 @@ static void receives_bytes_and_descriptors(void **state)
     int sent[3] = {fixture->ends[1], fixture->ends[0], fixture->ends[1]};
     struct stat there, here;
 
-    struct iovec parts[] = {{(void *)(uintptr_t) "he", 2}, {NULL, 0}, {(void *)(uintptr_t) "llo", 3}};
+    struct iovec parts[] = {
+        {(void *)(uintptr_t) "he", 2}, {NULL, 0}, {(void *)(uintptr_t) "llo", 3}};
     assert_int_equal(message_send(fixture->ends[0], parts, 3, sent, 3), 0);
     assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
     assert_int_equal(message.length, 5);
@@ -299,7 +300,8 @@ static void says_why_a_message_does_not_go(void **state)
     assert_int_equal(result, -EAGAIN);
     assert_true(sent > 0);
     descriptor_close(&fixture->ends[1]);
-    /* The peer left messages unread: told once. No SIGPIPE either way, which would end this test. */
+    /* The peer left messages unread: told once. No SIGPIPE either way, which would end this test.
+     */
     assert_int_equal(send_text(fixture->ends[0], "x", 1, NULL, 0), -ECONNRESET);
     assert_int_equal(send_text(fixture->ends[0], "x", 1, NULL, 0), -EPIPE);
 }

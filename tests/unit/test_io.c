@@ -174,17 +174,19 @@ static void reads_at_an_offset(void **state)
 
 static void appends_numbers(void **state)
 {
-    static const uint64_t numbers[] = {0,  1,         9,         10,         15,
-                                       16, 255,       256,       4294967295, 4294967296,
-                                       INT64_MAX,     (uint64_t)INT64_MAX + 1, UINT64_MAX};
+    static const uint64_t numbers[] = {0,          1,          9,         10,
+                                       15,         16,         255,       256,
+                                       4294967295, 4294967296, INT64_MAX, (uint64_t)INT64_MAX + 1,
+                                       UINT64_MAX};
     (void)state;
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         char expected[200], made[200];
         struct text text;
         int64_t negative = (int64_t)(0 - numbers[i]);
-        snprintf(expected, sizeof(expected), "%" PRIu64 " %" PRId64 " %" PRIx64 " %04" PRIx64
-                 " %016" PRIx64, numbers[i], negative, numbers[i], numbers[i], numbers[i]);
+        snprintf(expected, sizeof(expected),
+                 "%" PRIu64 " %" PRId64 " %" PRIx64 " %04" PRIx64 " %016" PRIx64, numbers[i],
+                 negative, numbers[i], numbers[i], numbers[i]);
         text_start(&text, made, sizeof(made));
         text_append_unsigned(&text, numbers[i]);
         text_append_char(&text, ' ');

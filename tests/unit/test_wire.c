@@ -318,8 +318,14 @@ static void wants_text(void **state)
         const char *bytes;
         uint32_t length;
     } bad[] = {
-        {"a\0b", 3}, {"\0", 1},           {"\xff", 1},         {"\xc3", 1},
-        {"\xc0\x80", 2}, {"\xed\xa0\x80", 3}, {"\xf4\x90\x80\x80", 4}, {"12345678\x80", 9},
+        {"a\0b", 3},
+        {"\0", 1},
+        {"\xff", 1},
+        {"\xc3", 1},
+        {"\xc0\x80", 2},
+        {"\xed\xa0\x80", 3},
+        {"\xf4\x90\x80\x80", 4},
+        {"12345678\x80", 9},
     };
     (void)state;
 
@@ -804,7 +810,8 @@ static void tells_what_cannot_be_sent(void **state)
     struct policy_bytes variables[2] = {bytes_of("A=1"), bytes_of("B=1")};
     call.variables = variables;
     call.variable_count = 2;
-    assert_problem(1, &call, "a variable or working directory, and the broker speaks version 1 only");
+    assert_problem(1, &call,
+                   "a variable or working directory, and the broker speaks version 1 only");
     assert_problem(2, &call, NULL);
     variables[1] = bytes_of("A=2");
     assert_problem(2, &call, "the same variable twice");
@@ -858,7 +865,8 @@ static void agrees_with_itself(void **state)
             variables[i] = bytes_of(names[i]);
         if (round % 3 == 0)
             call.cwd = bytes_of("/tmp");
-        uint32_t version = call.variable_count == 0 && call.cwd.length == 0 && round % 4 < 2 ? 1 : 2;
+        uint32_t version =
+            call.variable_count == 0 && call.cwd.length == 0 && round % 4 < 2 ? 1 : 2;
         assert_null(wire_call_problem(version, &call));
         char out[16 + 8 * 20 + 4 * 16 + 32];
         char *block;
@@ -950,8 +958,8 @@ static void has_the_table_of_statuses(void **state)
         const char *name;
         int exit_code;
     } table[] = {
-        {-1, "NO_RULE", 129}, {-2, "PROTO", 130},   {-3, "FDS", 131},     {-4, "SPAWN", 132},
-        {-6, "AUDIT", 134},   {-7, "TIMEOUT", 124}, {-8, "PEER", 136},    {-9, "TOO_LARGE", 137},
+        {-1, "NO_RULE", 129}, {-2, "PROTO", 130},    {-3, "FDS", 131},     {-4, "SPAWN", 132},
+        {-6, "AUDIT", 134},   {-7, "TIMEOUT", 124},  {-8, "PEER", 136},    {-9, "TOO_LARGE", 137},
         {-10, "BUSY", 138},   {-11, "CONFINE", 139}, {-12, "OUTPUT", 140},
     };
     (void)state;
