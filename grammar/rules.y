@@ -87,9 +87,9 @@ head:
     "defaults:" NEWLINE { build_defaults(builder, @1); }
   | "patterns:" NEWLINE { build_patterns(builder, @1); }
   | words NEWLINE       { build_rule(builder, @1, &$2); }
-  | "defaults:" error NEWLINE { build_defaults(builder, @1); yyerrok; }
-  | "patterns:" error NEWLINE { build_patterns(builder, @1); yyerrok; }
-  | error NEWLINE       { build_broken_rule(builder, @2); yyerrok; }
+  | "defaults:" error NEWLINE { build_defaults(builder, @1); build_incomplete(builder); yyerrok; }
+  | "patterns:" error NEWLINE { build_patterns(builder, @1); build_incomplete(builder); yyerrok; }
+  | error NEWLINE { build_broken_rule(builder, @2); yyerrok; }
   ;
 
 words: word | words BLANK word;
@@ -108,7 +108,7 @@ piece:
 
 attribute:
     INDENT KEY operator VALUE NEWLINE { build_attribute(builder, &$2, @2, $3, @3, &$4); }
-  | INDENT error NEWLINE { build_broken_attribute(builder); yyerrok; }
+  | INDENT error NEWLINE { build_incomplete(builder); yyerrok; }
   ;
 
 operator: "`=`" | "`!=`";

@@ -251,7 +251,7 @@ void build_attribute(struct builder *builder, const struct lexed_key *key, struc
     };
 }
 
-void build_broken_attribute(struct builder *builder)
+void build_incomplete(struct builder *builder)
 {
     if (builder->stanza)
         builder->stanza->incomplete = true;

@@ -57,8 +57,8 @@ void build_attribute(struct builder *builder, const struct lexed_key *key, struc
                      enum tree_operator operator, struct span operator_at,
                      const struct tree_value *value);
 
-/* Notes that a line of the open stanza was reported and is missing. */
-void build_broken_attribute(struct builder *builder);
+/* Notes that something of the open stanza was reported and is missing. */
+void build_incomplete(struct builder *builder);
 
 /* Reports what the parser says: "syntax error, unexpected ..., expecting ...". */
 void build_syntax_error(struct builder *builder, struct span at, const char *message);
