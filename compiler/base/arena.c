@@ -1,6 +1,5 @@
 #include "compiler/base/arena.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,18 +127,25 @@ char *arena_copy(struct arena *arena, const char *bytes, size_t length)
     return copy;
 }
 
-char *arena_format(struct arena *arena, const char *format, ...)
+char *arena_format_list(struct arena *arena, const char *format, va_list arguments)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
+    va_list again;
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        memory_exhausted(NULL);
+    if (length < 0) /* only a result over INT_MAX bytes can fail: no wide characters here */
+        memory_exhausted("formatted text");
     char *text = arena_alloc(arena, (size_t)length + 1);
     vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
+    return text;
+}
+
+char *arena_format(struct arena *arena, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = arena_format_list(arena, format, arguments);
+    va_end(arguments);
     return text;
 }
 

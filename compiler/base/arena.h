@@ -6,6 +6,7 @@
 #ifndef SLUICE_ARENA_H
 #define SLUICE_ARENA_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 struct arena;
@@ -29,6 +30,9 @@ char *arena_copy(struct arena *arena, const char *bytes, size_t length);
 /* A NUL-terminated string, formatted as printf does. */
 char *arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+char *arena_format_list(struct arena *arena, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 /* Bytes handed out so far. */
 size_t arena_used(const struct arena *arena);

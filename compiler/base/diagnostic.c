@@ -52,22 +52,6 @@ struct diagnostics *diagnostics_new(struct arena *arena, const struct source *so
     return all;
 }
 
-static char *format_message(struct arena *arena, const char *format, va_list arguments)
-    __attribute__((format(printf, 2, 0)));
-
-static char *format_message(struct arena *arena, const char *format, va_list arguments)
-{
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    if (length < 0)
-        memory_exhausted("a diagnostic's text");
-    char *text = arena_alloc(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
-    return text;
-}
-
 /* Places first, then the order of adding. */
 static bool comes_before(const struct diagnostic *a, const struct diagnostic *b)
 {
@@ -106,7 +90,7 @@ static struct diagnostic *keep_error(struct diagnostics *all, const char *warnin
         all->kept_count--;
     }
     struct diagnostic *fresh = message_new(all, SEVERITY_ERROR, warning, at);
-    fresh->message = format_message(all->arena, format, arguments);
+    fresh->message = arena_format_list(all->arena, format, arguments);
     size_t place = all->kept_count++;
     for (; place && comes_before(fresh, all->kept[place - 1]); place--)
         all->kept[place] = all->kept[place - 1];
@@ -144,7 +128,7 @@ struct diagnostic *diagnostic_warning(struct diagnostics *all, const char *name,
         warning = keep_error(all, name, at, format, arguments);
     } else {
         warning = message_new(all, SEVERITY_WARNING, name, at);
-        warning->message = format_message(all->arena, format, arguments);
+        warning->message = arena_format_list(all->arena, format, arguments);
         arena_grow(all->arena, &all->shown_warnings, &all->shown_capacity, all->shown_count + 1,
                    sizeof(struct diagnostic *));
         all->shown_warnings[all->shown_count++] = warning;
@@ -163,7 +147,7 @@ void diagnostic_note(struct diagnostics *all, struct diagnostic *about, struct s
     va_start(arguments, format);
     struct note *note = arena_alloc(all->arena, sizeof *note);
     note->at = at;
-    note->message = format_message(all->arena, format, arguments);
+    note->message = arena_format_list(all->arena, format, arguments);
     *about->last_note = note;
     about->last_note = &note->next;
     va_end(arguments);
