@@ -30,7 +30,8 @@
 
 #include "runtime/broker/failure.h"
 
-/* Between broker and copiers; raised when a new broker could not go on with an old one's copiers. */
+/* Between broker and copiers; raised when a new broker could not go on with an old one's copiers.
+ */
 #define CAPTURE_PROTOCOL 1u
 
 enum capture_stream { CAPTURE_STDOUT, CAPTURE_STDERR, CAPTURE_STREAMS };
@@ -40,8 +41,8 @@ struct capture;  /* one call's; valid from capture_start to capture_release */
 
 /* Makes room for `capacity` calls' captures at once (calls and background captures together).
  * Allocates here and never again. `memory`: the counters' descriptor that an earlier image of the
- * broker left (captures_memory), which is taken over and closed on error, or -1. NULL with `failure`
- * on error. */
+ * broker left (captures_memory), which is taken over and closed on error, or -1. NULL with
+ * `failure` on error. */
 struct captures *captures_open(uint32_t capacity, int memory, struct failure *failure);
 
 /* Ends every copier (SIGKILL) and frees all. */
@@ -107,8 +108,8 @@ void capture_release(struct captures *captures, struct capture *capture);
 
 /* ---- re-exec --------------------------------------------------------------------------------- */
 
-/* What a new broker image needs to go on with a capture. Plain data: it may be written to a memfd as
- * it is. The descriptors that it names must survive the exec: captures_keep. */
+/* What a new broker image needs to go on with a capture. Plain data: it may be written to a memfd
+ * as it is. The descriptors that it names must survive the exec: captures_keep. */
 struct capture_saved {
     uint32_t protocol; /* CAPTURE_PROTOCOL */
     uint32_t slot;
@@ -118,8 +119,8 @@ struct capture_saved {
     int32_t file_error[CAPTURE_STREAMS], caller_error[CAPTURE_STREAMS];
 };
 
-/* Before the exec: `true` makes the descriptors of every live capture and of the counters survive it,
- * `false` takes that back when the exec failed. 0 or -1 (errno). */
+/* Before the exec: `true` makes the descriptors of every live capture and of the counters survive
+ * it, `false` takes that back when the exec failed. 0 or -1 (errno). */
 int captures_keep(struct captures *captures, bool keep);
 /* The counters' descriptor, for the new image's captures_open. Stays this module's. */
 int captures_memory(const struct captures *captures);

@@ -3,9 +3,9 @@
  * Owns nothing: entries point into the policy, the broker's own environment, the caller's request
  * or the `storage` that is given, and live as long as the shortest of them. Never allocates.
  *
- * Names are unique. Who wins, from weakest to strongest: the rule's `NAME` (the broker's value,
- * when it has one), the rule's `NAME=value`, the caller's value; and above all of them PATH, which
- * is always the effective exec_path. A later `env` entry of a name replaces an earlier one. */
+ * Names are unique. The rule's `env` comes first (a later entry of a name replaces an earlier one),
+ * the caller's value replaces the rule's, and PATH is always the effective exec_path, whatever
+ * either of them says. */
 #ifndef SLUICE_ENVIRONMENT_H
 #define SLUICE_ENVIRONMENT_H
 

@@ -30,14 +30,14 @@ void json_close_array(struct json *json);
 /* A key of the open object; `key` needs no escaping (our own names). */
 void json_key(struct json *json, const char *key);
 
-/* Values. A string is valid JSON whatever its bytes are: control characters, '"' and '\\' are
- * escaped, each maximal part of an ill-formed UTF-8 sequence becomes U+FFFD (Unicode 3.9, as
- * browsers do), and so do surrogates. U+2028, U+2029 and DEL are written as they are. */
+/* Values. A string is valid JSON whatever its bytes are: control characters, '"' and '\' are
+ * escaped, and each byte that belongs to no well-formed UTF-8 sequence becomes U+FFFD. */
 void json_string(struct json *json, const char *bytes, size_t length);
 void json_text(struct json *json, const char *text); /* NUL-terminated */
 void json_unsigned(struct json *json, uint64_t value);
 void json_signed(struct json *json, int64_t value);
 void json_bool(struct json *json, bool value);
+void json_null(struct json *json);
 
 /* A newline outside every object: the end of a JSON Lines record. */
 void json_newline(struct json *json);

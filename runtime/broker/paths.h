@@ -16,6 +16,7 @@
 #define SLUICE_PATHS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "runtime/broker/failure.h"
 
@@ -53,7 +54,7 @@ int path_open_caller_directory(const char *path, struct failure *failure);
  * (`base_path` is its path, for values that are absolute: those must lie at or below it). Symlinks
  * may stay inside `base` and never lead out of it; magic links never count (openat2(2),
  * RESOLVE_BENEATH). Returns an O_PATH descriptor, or -1 with `failure`. */
-int path_open_beneath(int base, const char *base_path, const char *value, unsigned length,
+int path_open_beneath(int base, const char *base_path, const char *value, size_t length,
                       struct failure *failure);
 
 /* Whether `path` is absolute and has no ".." component. */
