@@ -1,0 +1,278 @@
+#include "compiler/emit/rules.h"
+
+#include <string.h>
+
+#include "compiler/base/buffer.h"
+#include "compiler/emit/emitted.h"
+#include "compiler/emit/layout.h"
+#include "compiler/emit/names.h"
+#include "compiler/emit/words.h"
+
+static const char header_head[] =
+    "\n"
+    "#ifndef RULES_H\n"
+    "#define RULES_H\n"
+    "\n"
+    "#include \"patterns.h\"\n"
+    "\n"
+    "/* What a rule says of a request: POLICY_NO as soon as one token does not accept. Else the first\n"
+    " * slot that refuses for another reason is in *slot, and the verdict is that reason. */\n"
+    "typedef enum policy_verdict rule_function(const struct policy_request *request, uint32_t *slot);\n"
+    "\n"
+    "/* A literal and its length. */\n"
+    "#define WORD(text) (text), sizeof(text) - 1\n"
+    "\n"
+    "static inline bool is_word(struct policy_bytes argument, const char *word, size_t length)\n"
+    "{\n"
+    "    return argument.length == length && memcmp(argument.bytes, word, length) == 0;\n"
+    "}\n"
+    "\n"
+    "/* What is found of a request while one rule looks at it. */\n"
+    "struct finding {\n"
+    "    enum policy_verdict verdict;\n"
+    "    uint32_t slot;\n"
+    "};\n"
+    "\n"
+    "static inline void refuse(struct finding *finding, uint32_t slot, enum policy_verdict verdict)\n"
+    "{\n"
+    "    if (finding->verdict == POLICY_YES)\n"
+    "        *finding = (struct finding){verdict, slot};\n"
+    "}\n"
+    "\n"
+    "/* Asks a slot's pattern, or a whole token's: false when the rule does not match. */\n"
+    "static inline bool accepts(struct finding *finding, uint32_t slot, policy_accept *accept,\n"
+    "                           struct policy_bytes argument)\n"
+    "{\n"
+    "    enum policy_verdict verdict = accept(argument.bytes, argument.length);\n"
+    "    if (verdict != POLICY_YES)\n"
+    "        refuse(finding, slot, verdict);\n"
+    "    return verdict != POLICY_NO;\n"
+    "}\n"
+    "\n"
+    "static inline void refuse_dash(struct finding *finding, uint32_t slot, const char *value,\n"
+    "                               uint32_t length)\n"
+    "{\n"
+    "    if (length > 0 && value[0] == '-')\n"
+    "        refuse(finding, slot, POLICY_OPTION_LIKE);\n"
+    "}\n"
+    "\n"
+    "static inline void refuse_longer(struct finding *finding, uint32_t slot, uint32_t length,\n"
+    "                                 uint32_t most)\n"
+    "{\n"
+    "    if (length > most)\n"
+    "        refuse(finding, slot, POLICY_TOO_LONG);\n"
+    "}\n"
+    "\n";
+
+static void header_emit(struct emitted *emitted, const struct layout *layout, struct buffer *out)
+{
+    const struct model *model = layout->model;
+    emitted_head(out, model, "The rules: their numbers, and a function for each.");
+    buffer_puts(out, header_head);
+    buffer_puts(out, "/* In the order of the file: the first that matches decides. */\n"
+                     "enum rule_number {\n");
+    for (size_t i = 0; i < model->rule_count; i++)
+        buffer_format(out, "    RULE_%s,\n", layout->rules[i].name);
+    buffer_puts(out, "    RULE_COUNT\n};\n\n");
+    if (model->expansion_count) {
+        buffer_puts(out, "/* Literals that begin with $HOME/ and are known when the broker starts: indices\n"
+                         " * into policy.expansions. */\nenum expansion_number {\n");
+        for (size_t i = 0; i < model->expansion_count; i++)
+            buffer_format(out, "    %s,\n", layout->expansions[i]);
+        buffer_puts(out, "    EXPANSION_COUNT\n};\n\n");
+    }
+    for (size_t i = 0; i < model->rule_count; i++)
+        buffer_format(out, "rule_function rule_%s;\n", layout->rules[i].name);
+    buffer_puts(out, "\n/* Which rule takes a request (dispatch.c). */\n"
+                     "struct policy_decision dispatch(const struct policy_request *request);\n"
+                     "\n#endif\n");
+    emitted_add(emitted, "rules.h", out);
+}
+
+/* ---- one rule -------------------------------------------------------------------------------- */
+
+/* The rule that is being written, and where its tokens' arguments stand. */
+struct writer {
+    const struct layout *layout;
+    const struct model_rule *rule;
+    const struct layout_rule *placed;
+    struct buffer *out;
+    struct rule_shape shape;
+};
+
+/* The argument of token `at`, as an expression: counted from the end behind a `...` slot. */
+static const char *argument_of(const struct writer *writer, size_t at, char text[64])
+{
+    struct buffer name = {0};
+    if (at < writer->shape.rest)
+        buffer_format(&name, "argument[%zu]", at);
+    else if (at == writer->shape.rest)
+        buffer_puts(&name, "argument[at]");
+    else
+        buffer_format(&name, "argument[request->count - %zu]", writer->rule->token_count - at);
+    memcpy(text, name.text, name.length + 1); /* a number of at most three digits */
+    buffer_free(&name);
+    return text;
+}
+
+static void count_check_add(const struct writer *writer)
+{
+    const struct rule_shape *shape = &writer->shape;
+    if (shape->minimum == shape->maximum)
+        buffer_format(writer->out, "    if (request->count != %u", shape->minimum);
+    else
+        buffer_format(writer->out, "    if (request->count < %u || request->count > %u",
+                      shape->minimum, shape->maximum);
+}
+
+static void word_checks_add(const struct writer *writer)
+{
+    char argument[64];
+    for (size_t i = 0; i < writer->rule->token_count; i++) {
+        const struct model_token *token = &writer->rule->tokens[i];
+        if (token->kind == TOKEN_LITERAL) {
+            buffer_format(writer->out, " ||\n        !is_word(%s, WORD(\"",
+                          argument_of(writer, i, argument));
+            buffer_c_string(writer->out, token->pieces[0].literal, token->pieces[0].literal_length);
+            buffer_puts(writer->out, "\"))");
+        } else if (token->kind == TOKEN_EXPANSION) {
+            const char *name = writer->layout->expansions[token->expansion_index];
+            buffer_format(writer->out,
+                          " ||\n        !is_word(%s, request->expansions[%s].bytes,\n"
+                          "                 request->expansions[%s].length)",
+                          argument_of(writer, i, argument), name, name);
+        }
+    }
+    buffer_puts(writer->out, ")\n        return POLICY_NO;\n");
+}
+
+/* The pattern of a whole token, be it one slot or several pieces. */
+static void accepts_add(const struct writer *writer, const char *indent, uint32_t slot,
+                        const struct accept *accept, const char *argument)
+{
+    if (accept)
+        buffer_format(writer->out, "%sif (!accepts(&finding, %u, %s, %s))\n%s    return POLICY_NO;\n",
+                      indent, slot, accept->name, argument, indent);
+}
+
+/* What refuses a value that the pattern accepts. `without` bytes of the argument are not the value's. */
+static void refusals_add(const struct writer *writer, const char *indent, uint32_t slot,
+                         const char *argument, size_t dash_without, size_t without)
+{
+    const struct model_slot *what = &writer->rule->slots[slot];
+    if (!what->allow_dash) {
+        buffer_format(writer->out, "%srefuse_dash(&finding, %u, %s.bytes, %s.length", indent, slot,
+                      argument, argument);
+        if (dash_without)
+            buffer_format(writer->out, " - %zu", dash_without);
+        buffer_puts(writer->out, ");\n");
+    }
+    buffer_format(writer->out, "%srefuse_longer(&finding, %u, %s.length", indent, slot, argument);
+    if (without)
+        buffer_format(writer->out, " - %zu", without);
+    buffer_format(writer->out, ", %u);\n", what->max_bytes);
+}
+
+static void slot_comment_add(const struct writer *writer, const char *indent, uint32_t slot)
+{
+    const struct model_slot *what = &writer->rule->slots[slot];
+    buffer_format(writer->out, "%s/* #", indent);
+    comment_add(writer->out, what->name, strlen(what->name));
+    buffer_puts(writer->out, ": ");
+    comment_add(writer->out, what->description, strlen(what->description));
+    buffer_puts(writer->out, " */\n");
+}
+
+static void value_add(const struct writer *writer, size_t at, const char *indent)
+{
+    char argument[64];
+    uint32_t slot = writer->rule->tokens[at].pieces[0].slot;
+    argument_of(writer, at, argument);
+    slot_comment_add(writer, indent, slot);
+    accepts_add(writer, indent, slot,
+                layout_language(writer->layout, writer->rule->slots[slot].language), argument);
+    refusals_add(writer, indent, slot, argument, 0, 0);
+}
+
+static void rest_add(const struct writer *writer, size_t at)
+{
+    size_t behind = writer->rule->token_count - at - 1;
+    buffer_format(writer->out, "    for (uint32_t at = %zu; at < request->count", at);
+    if (behind)
+        buffer_format(writer->out, " - %zu", behind);
+    buffer_puts(writer->out, "; at++) {\n");
+    value_add(writer, at, "        ");
+    buffer_puts(writer->out, "    }\n");
+}
+
+/* A token of literals and slots. With one slot its length is exact. With several, only the token's
+ * length is known here: a slot counts as too long when the others, at their shortest, would leave it
+ * more than its cap; and a first slot that may be empty counts as beginning where the token does. So
+ * a value that is over its cap never passes; two values that share more than a cap may be refused
+ * although each is within it. */
+static void mixed_add(const struct writer *writer, size_t at)
+{
+    const struct model_token *token = &writer->rule->tokens[at];
+    char argument[64];
+    argument_of(writer, at, argument);
+    uint32_t first = UINT32_MAX;
+    for (size_t i = 0; i < token->piece_count; i++) {
+        if (!token->pieces[i].is_slot)
+            continue;
+        slot_comment_add(writer, "    ", token->pieces[i].slot);
+        if (first == UINT32_MAX)
+            first = token->pieces[i].slot;
+    }
+    accepts_add(writer, "    ", first, writer->placed->tokens[at], argument);
+    bool single = token_slot_count(token) == 1;
+    for (size_t i = 0; i < token->piece_count; i++) {
+        if (!token->pieces[i].is_slot)
+            continue;
+        size_t others = token_least_beside(writer->rule, token, i);
+        refusals_add(writer, "    ", token->pieces[i].slot, argument, single ? others : 0, others);
+    }
+}
+
+static void rule_emit(const struct layout *layout, size_t index, struct buffer *out)
+{
+    struct writer writer = {layout, &layout->model->rules[index], &layout->rules[index], out,
+                            rule_shape(&layout->model->rules[index])};
+    const struct model_rule *rule = writer.rule;
+    buffer_puts(out, "\n/* ");
+    comment_add(out, rule->text, strlen(rule->text));
+    buffer_format(out,
+                  " */\nenum policy_verdict rule_%s(const struct policy_request *request, uint32_t *slot)\n"
+                  "{\n    const struct policy_bytes *argument = request->arguments;\n",
+                  writer.placed->name);
+    buffer_puts(out, rule->slot_count ? "    struct finding finding = {POLICY_YES, 0};\n\n"
+                                      : "\n    (void)slot;\n");
+    count_check_add(&writer);
+    word_checks_add(&writer);
+    for (size_t i = 0; i < rule->token_count; i++) {
+        if (rule->tokens[i].kind == TOKEN_SLOT)
+            value_add(&writer, i, "    ");
+        else if (rule->tokens[i].kind == TOKEN_REST)
+            rest_add(&writer, i);
+        else if (rule->tokens[i].kind == TOKEN_MIXED)
+            mixed_add(&writer, i);
+    }
+    buffer_puts(out, rule->slot_count ? "    *slot = finding.slot;\n    return finding.verdict;\n}\n"
+                                      : "    return POLICY_YES;\n}\n");
+}
+
+void rules_emit(struct emitted *emitted, const struct layout *layout)
+{
+    struct buffer out = {0};
+    header_emit(emitted, layout, &out);
+    for (size_t i = 0; i < layout->share_count; i++) {
+        const struct layout_share *share = &layout->shares[i];
+        emitted_head(&out, layout->model,
+                     "Whether a rule takes a request: the number of arguments, the words, then what\n"
+                     "each slot accepts. Each rule is told by its function alone.");
+        buffer_puts(&out, "#include \"rules.h\"\n");
+        for (size_t k = 0; k < share->count; k++)
+            rule_emit(layout, share->first + k, &out);
+        emitted_add(emitted, share->file, &out);
+    }
+    buffer_free(&out);
+}
