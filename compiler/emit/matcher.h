@@ -1,0 +1,66 @@
+/* In which form a pattern is matched: chosen per pattern, by what its tree and automaton are.
+ *
+ *   literal   one string: a length and a memcmp
+ *   counted   parts in order, each matched as far as it goes, with its characters or repetitions
+ *             counted: `[a-z]{0,4000}` is `[a-z]*` and a count, not 4,001 states
+ *   code      re2c code for the whole
+ *   table     a minimal automaton over bytes, as data
+ *
+ * Owns the choice and its proof; writes no code. The counted form never accepts what the pattern does
+ * not (each part that it takes is one of the pattern's, and their numbers are checked); that it
+ * accepts all that the pattern does is proved before it is chosen: at each place where a part can
+ * end, no character that may follow could also continue the part. */
+#ifndef SLUICE_MATCHER_H
+#define SLUICE_MATCHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compiler/regex/automaton.h"
+#include "compiler/regex/pattern.h"
+
+struct arena;
+
+/* States of the byte automaton up to which code is written without looking for anything smaller. */
+#define MATCHER_SMALL_STATES 16u
+/* States up to which re2c code is written: above, the C compiler becomes slow. */
+#define MATCHER_CODE_STATES 500u
+/* States and entries (states times classes of bytes) up to which a table is written. */
+#define MATCHER_TABLE_STATES 65535u
+#define MATCHER_TABLE_ENTRIES (4u * 1024 * 1024)
+
+enum matcher_form {
+    MATCHER_NOTHING, /* no value at all */
+    MATCHER_LITERAL,
+    MATCHER_COUNTED,
+    MATCHER_CODE,
+    MATCHER_TABLE,
+};
+
+#define MATCHER_UNBOUNDED UINT32_MAX
+
+/* `tree`, as long as it goes, `minimum` to `maximum` times; each time it must have taken
+ * `least` to `most` scalars (0 to MATCHER_UNBOUNDED: not counted). */
+struct matcher_part {
+    const struct pattern *tree;
+    uint32_t minimum, maximum;
+    uint32_t least, most;
+    bool ascii; /* a scalar is a byte: every set of the tree is ASCII */
+};
+
+struct matcher {
+    enum matcher_form form;
+    const char *literal; /* LITERAL */
+    size_t literal_length;
+    const struct pattern *tree;       /* CODE: simplified */
+    const struct matcher_part *parts; /* COUNTED */
+    size_t part_count;
+    const struct byte_automaton *table; /* TABLE */
+};
+
+/* Chooses. `tree` may be NULL where only the automaton is known: then it is a table. NULL when even a
+ * table would be over its limit. */
+const struct matcher *matcher_choose(struct arena *arena, const struct pattern *tree,
+                                     const struct automaton *automaton);
+
+#endif

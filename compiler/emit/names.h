@@ -1,0 +1,32 @@
+/* The names and comments of generated code.
+ *
+ * A name depends on the content that it names and on nothing else: no counter runs through a file,
+ * so that a change of one rule changes no other rule's names. Comments carry text that somebody else
+ * wrote, and never end early, however it is written. */
+#ifndef SLUICE_NAMES_H
+#define SLUICE_NAMES_H
+
+#include <stddef.h>
+
+struct arena;
+struct buffer;
+
+/* Bytes of a name made from words; what is over is left out. */
+#define NAME_LENGTH_MAX 48u
+
+/* Bytes of text that a comment carries; what is over becomes "...". */
+#define COMMENT_TEXT_MAX 600u
+
+/* Appends a word as part of an identifier: letters and digits stay, each run of anything else
+ * becomes one '_'; words are separated by '_'. Stops at NAME_LENGTH_MAX. */
+void name_add_word(struct buffer *name, const char *bytes, size_t length);
+
+/* Eight hex digits that depend on the bytes: the start of their SHA-256. */
+const char *name_hash(struct arena *arena, const void *bytes, size_t length);
+
+/* Appends text for the inside of a C comment, on one line. A '/' beside a '*', the second of two '?'
+ * (trigraphs) and whatever cannot be seen for what it is (control characters, marks that change the
+ * direction of text, malformed UTF-8) are written as \x{...}, which means the same in a pattern. */
+void comment_add(struct buffer *out, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,33 @@
+/* Pattern trees in a plainer shape, of the same language: what matcher choice and re2c's text start
+ * from.
+ *
+ * Owns nothing: trees live in the arena and are never changed in place. */
+#ifndef SLUICE_SIMPLIFY_H
+#define SLUICE_SIMPLIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compiler/regex/pattern.h"
+
+struct arena;
+
+/* Concatenations and alternatives are flat and have two children or more, sets that are alternatives
+ * of each other are one, repetitions of repetitions are one where that is the same, and no set has
+ * U+0000. NULL when nothing matches. Recurses as deep as the tree, which pattern_parse bounds. */
+const struct pattern *tree_simplify(struct arena *arena, const struct pattern *tree);
+
+/* Trees that are made rather than read. */
+const struct pattern *tree_concat(struct arena *arena, const struct pattern *const *children,
+                                  size_t count);
+const struct pattern *tree_repeat(struct arena *arena, const struct pattern *child,
+                                  uint32_t minimum, uint32_t maximum);
+const struct pattern *tree_literal(struct arena *arena, const char *bytes, size_t length);
+
+/* Whether every value has the same number of scalars; that number. */
+bool tree_fixed_length(const struct pattern *tree, uint32_t *length);
+
+/* Whether every set in it is ASCII. */
+bool tree_is_ascii(const struct pattern *tree);
+
+#endif
