@@ -20,7 +20,6 @@ static void stanza_open(struct builder *builder, struct tree_stanza *stanza, str
     stanza->at = at;
     builder->stanza = stanza;
     builder->attribute_capacity = 0;
-    builder->stanza_reported = false;
     builder->piece_count = 0;
     builder->token_count = 0;
     builder->slot_count = 0;
@@ -229,10 +228,10 @@ void build_attribute(struct builder *builder, const struct lexed_key *key, struc
         return;
     }
     if (stanza->attribute_count == TREE_ATTRIBUTES_MAX) {
-        if (!builder->stanza_reported)
+        if (!stanza->incomplete)
             diagnostic_error(builder->diagnostics, key_at, "a stanza has at most %u attributes",
                              TREE_ATTRIBUTES_MAX);
-        builder->stanza_reported = stanza->incomplete = true;
+        stanza->incomplete = true;
         return;
     }
     if (builder->all_attributes++ == TREE_FILE_ATTRIBUTES_MAX) {

@@ -1,0 +1,266 @@
+#include "runtime/broker/calls.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "runtime/broker/broker.h"
+#include "runtime/broker/kept.h"
+#include "runtime/broker/running.h"
+#include "runtime/broker/start.h"
+
+void calls_begin(struct calls *calls, struct call *table, struct call_paths *paths,
+                 uint32_t capacity)
+{
+    *calls = (struct calls){.table = table, .paths = paths, .capacity = capacity, .free = NONE};
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+/* There is always one: as many may run, go on in the background and wait as the table has room for,
+ * and each is counted before. */
+static uint32_t entry_take(struct calls *calls)
+{
+    uint32_t index = calls->free;
+
+    if (index != NONE)
+        calls->free = calls->table[index].next;
+    else
+        index = calls->used++;
+    assert(index < calls->capacity);
+    calls->table[index] = (struct call){.account = NONE,
+                                        .connection = NONE,
+                                        .worker = NONE,
+                                        .seccomp_call = -1,
+                                        .descriptors = {-1, -1, -1}};
+    timer_describe(&calls->table[index].timer, TIMER_CALL, index);
+    return index;
+}
+
+static void entry_free(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    timer_disarm(&broker->timers, &call->timer);
+    call->state = CALL_FREE;
+    call->next = broker->calls.free;
+    broker->calls.free = index;
+}
+
+void call_free(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    assert(call->worker == NONE && !call->capture && call->connection == NONE);
+    if (call->state == CALL_RUNNING) {
+        broker->calls.active--;
+        broker->accounts.table[call->account].active--;
+    } else {
+        assert(call->state == CALL_BACKGROUND);
+        broker->calls.background--;
+    }
+    entry_free(broker, index);
+}
+
+bool call_go_to_background(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    assert(call->state == CALL_RUNNING && call->answered);
+    if (broker->calls.background >= broker->policy->max_active)
+        return false;
+    call->state = CALL_BACKGROUND;
+    broker->calls.background++;
+    broker->calls.active--;
+    broker->accounts.table[call->account].active--;
+    return true;
+}
+
+static struct call_terms terms_of(const struct policy *policy, uint32_t rule)
+{
+    const struct policy_attributes *attributes = policy->rules[rule].attributes;
+
+    return (struct call_terms){
+        .line = policy->lines[rule],
+        .log = (uint8_t)attributes->log,
+        .kill = (uint8_t)attributes->kill,
+        .on_disconnect = (uint8_t)attributes->on_disconnect,
+        .timeout_ms = attributes->timeout_ms,
+        .max_output = attributes->max_output,
+        .forward = attributes->forward,
+    };
+}
+
+/* Fills an entry with what is known of a call before it starts or waits. */
+static void entry_describe(struct broker *broker, uint32_t index, const struct requester *requester,
+                           uint32_t rule)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call->number = requester->call;
+    call->peer = requester->peer;
+    call->account = requester->account;
+    call->terms = terms_of(broker->policy, rule);
+    call->rule = rule;
+}
+
+/* Ties a call and the connection on which it is answered together. */
+static void call_connect(struct broker *broker, uint32_t index, uint32_t connection)
+{
+    broker->calls.table[index].connection = connection;
+    if (connection == NONE)
+        return;
+    assert(broker->connections.table[connection].call == NONE);
+    broker->connections.table[connection].call = index;
+}
+
+uint32_t call_disconnect(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+    uint32_t connection = call->connection;
+
+    call->connection = NONE;
+    if (connection != NONE)
+        broker->connections.table[connection].call = NONE;
+    return connection;
+}
+
+/* Starts the call of an entry that has been described. */
+static void call_launch(struct broker *broker, uint32_t index, const struct requester *requester,
+                        const struct wire_request *request, const int *descriptors)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call->started = broker->now;
+    if (!call_start(broker, index, requester, request, call->rule, descriptors)) {
+        entry_free(broker, index);
+        return;
+    }
+    call->state = CALL_RUNNING;
+    broker->calls.active++;
+    broker->accounts.table[call->account].active++;
+    broker->statistics.calls++;
+    call_connect(broker, index, requester->connection);
+    call_run(broker, index);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+void call_refuse_waiting(struct broker *broker, uint32_t index, enum reason reason,
+                         const char *explanation)
+{
+    struct call *call = &broker->calls.table[index];
+    struct requester requester = {.call = call->number,
+                                  .peer = call->peer,
+                                  .connection = call_disconnect(broker, index),
+                                  .account = call->account};
+
+    assert(call->state == CALL_WAITING);
+    waiting_remove(&broker->accounts, call->account, index);
+    kept_restore(call->kept, &broker->waiting_request);
+    request_refuse(broker, &requester, reason, NULL, call->rule, &broker->waiting_request,
+                   explanation);
+    broker->calls.kept_bytes -= kept_bytes(call->kept);
+    kept_release(call->kept);
+    descriptors_close(call->descriptors, WIRE_STANDARD_DESCRIPTORS);
+    entry_free(broker, index);
+}
+
+/* Whether one more request of `size` bytes may wait; if not, tries to make room by refusing the
+ * latest call of a uid that has more waiting than this one. */
+static bool waiting_make_room(struct broker *broker, uint32_t account, size_t size)
+{
+    struct accounts *accounts = &broker->accounts;
+
+    while (accounts->waiting >= broker->policy->queue ||
+           broker->calls.kept_bytes + size > KEPT_BYTES_MAX) {
+        uint32_t most = account_of_most_waiting(accounts, account);
+        if (most == NONE)
+            return false;
+        call_refuse_waiting(broker, accounts->table[most].last, REASON_BUSY,
+                            "others that wait with fewer calls came first; try again later");
+    }
+    return true;
+}
+
+static void call_wait(struct broker *broker, const struct requester *requester,
+                      const struct wire_request *request, uint32_t rule, int *descriptors)
+{
+    size_t size = kept_size(request);
+    struct kept_request *kept = NULL;
+
+    if (waiting_make_room(broker, requester->account, size))
+        kept = kept_make(request);
+    if (!kept) {
+        request_refuse(broker, requester, REASON_BUSY, NULL, rule, request,
+                       "as many calls run and wait as the broker takes; try again later");
+        return;
+    }
+    uint32_t index = entry_take(&broker->calls);
+    struct call *call = &broker->calls.table[index];
+    entry_describe(broker, index, requester, rule);
+    call->state = CALL_WAITING;
+    call->kept = kept;
+    broker->calls.kept_bytes += kept_bytes(kept);
+    for (uint32_t i = 0; i < WIRE_STANDARD_DESCRIPTORS; i++)
+        call->descriptors[i] = descriptor_steal(&descriptors[i]);
+    waiting_add(&broker->accounts, call->account, index, call->number);
+    call_connect(broker, index, requester->connection);
+}
+
+static void waiting_start(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+    struct requester requester = {.call = call->number,
+                                  .peer = call->peer,
+                                  .connection = call_disconnect(broker, index),
+                                  .account = call->account};
+    struct kept_request *kept = call->kept;
+    int descriptors[WIRE_STANDARD_DESCRIPTORS];
+    bool caller_gone = call->caller_gone;
+    uint32_t rule;
+
+    waiting_remove(&broker->accounts, call->account, index);
+    broker->calls.kept_bytes -= kept_bytes(kept);
+    call->kept = NULL;
+    memcpy(descriptors, call->descriptors, sizeof(descriptors));
+    kept_restore(kept, &broker->waiting_request);
+    /* Decided anew: a reload may have put other rules in place, and the environment is to be made. */
+    if (request_decide(broker, &requester, &broker->waiting_request, &rule)) {
+        entry_describe(broker, index, &requester, rule);
+        call->caller_gone = caller_gone;
+        call_launch(broker, index, &requester, &broker->waiting_request, descriptors);
+    } else {
+        entry_free(broker, index);
+    }
+    descriptors_close(descriptors, WIRE_STANDARD_DESCRIPTORS);
+    kept_release(kept);
+}
+
+void calls_start_waiting(struct broker *broker)
+{
+    uint32_t account;
+
+    while (broker->calls.active < broker->policy->max_active) {
+        uint32_t index = waiting_next(&broker->accounts, &account);
+        if (index == NONE)
+            return;
+        waiting_start(broker, index);
+    }
+}
+
+void calls_admit(struct broker *broker, const struct requester *requester,
+                 const struct wire_request *request, uint32_t rule, int *descriptors)
+{
+    struct requester numbered = *requester;
+
+    if (numbered.call == 0)
+        numbered.call = audit_next_call(&broker->audit);
+    if (broker->calls.active >= broker->policy->max_active || broker->accounts.waiting > 0) {
+        call_wait(broker, &numbered, request, rule, descriptors);
+        return;
+    }
+    uint32_t index = entry_take(&broker->calls);
+    entry_describe(broker, index, &numbered, rule);
+    call_launch(broker, index, &numbered, request, descriptors);
+}

@@ -1,0 +1,119 @@
+/* Calls: the table, and whose turn it is.
+ *
+ * Owns: every call's entry from admission to the end, and the queue of those that wait. Never: reads
+ * a message (connection.h), decides (request.h), prepares (start.h), or looks after a call that
+ * runs (running.h).
+ *
+ * A call is in one of these states:
+ *
+ *   WAITING     max_active calls run; its request and descriptors are kept. Nothing is audited yet.
+ *   RUNNING     a worker has it. It holds an active slot until it is answered.
+ *   BACKGROUND  answered, but processes that it left behind still run, or their output is still
+ *               being captured. As many as max_active; when that is full, a call keeps its slot.
+ *
+ * Every call that got a `start` event gets exactly one `exit` event. */
+#ifndef SLUICE_CALLS_H
+#define SLUICE_CALLS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/broker/accounts.h"
+#include "runtime/broker/capture.h"
+#include "runtime/broker/request.h"
+#include "runtime/broker/timers.h"
+#include "runtime/include/policy.h"
+#include "runtime/worker/worker.h"
+
+/* Memory for the requests of all waiting calls together. */
+#define KEPT_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+enum call_state { CALL_FREE = 0, CALL_WAITING, CALL_RUNNING, CALL_BACKGROUND };
+
+/* Why a call was ended before its time. */
+enum call_ending { ENDING_NONE = 0, ENDING_TIMEOUT, ENDING_OUTPUT, ENDING_CALLER_GONE, ENDING_STOP };
+
+/* What the call's rule says, kept by value: a reload may put another policy in its place. */
+struct call_terms {
+    uint32_t line;
+    uint8_t log;  /* enum policy_log */
+    uint8_t kill; /* enum policy_kill */
+    uint8_t on_disconnect;
+    uint64_t timeout_ms;
+    uint64_t max_output;
+    uint64_t forward;
+};
+
+struct call {
+    uint8_t state;  /* enum call_state */
+    uint8_t ending; /* enum call_ending */
+    bool answered, caller_gone, child_ended, recorded; /* recorded: the exit event is written */
+    bool truncated, drain_timeout, over_limit, answer_due;
+    bool finish_asked;
+    uint64_t number;
+    struct audit_peer peer;
+    uint32_t account;
+    uint32_t connection; /* where the answer goes; NONE: nowhere */
+    uint32_t worker;     /* index in the pool; NONE: none, or what it left behind is gone too */
+    uint32_t rule;       /* index into policy.rules; NONE: of a policy that is gone */
+    struct call_terms terms;
+    struct capture *capture;
+    /* RUNNING, BACKGROUND */
+    uint64_t started; /* monotonic milliseconds */
+    uint64_t terminate_at, kill_at, answer_at, finish_at, abort_at; /* the same; 0: not due */
+    int32_t status; /* to be answered */
+    int32_t signal; /* that ended the child */
+    int32_t seccomp_call; /* that it was killed for; -1 */
+    int32_t error;  /* why nothing ran: errno */
+    uint32_t stage; /* ... and where: enum worker_stage */
+    uint64_t ended; /* monotonic milliseconds */
+    uint64_t user_ms, system_ms, max_rss_kb;
+    /* WAITING */
+    struct kept_request *kept;
+    int descriptors[WIRE_STANDARD_DESCRIPTORS];
+    struct timer timer;
+    uint32_t next; /* of the free entries */
+};
+
+/* Paths of capture files, for events about them; an entry's memory is touched only with capture. */
+struct call_paths {
+    char path[CAPTURE_STREAMS][PATH_MAX];
+};
+
+struct calls {
+    struct call *table;
+    struct call_paths *paths;
+    uint32_t capacity;
+    uint32_t used, free;
+    uint32_t active, background; /* how many hold an active slot, run on without */
+    size_t kept_bytes;
+};
+
+/* `table` and `paths` are zeroed memory for `capacity` entries. */
+void calls_begin(struct calls *calls, struct call *table, struct call_paths *paths,
+                 uint32_t capacity);
+
+/* Takes a decided request: starts it, or lets it wait, or refuses it. The three descriptors are
+ * taken, whatever happens. */
+void calls_admit(struct broker *broker, const struct requester *requester,
+                 const struct wire_request *request, uint32_t rule, int *descriptors);
+
+/* Starts waiting calls while there are free slots. */
+void calls_start_waiting(struct broker *broker);
+
+/* Takes a waiting call out of the queue, refuses it for `reason`, and forgets it. */
+void call_refuse_waiting(struct broker *broker, uint32_t index, enum reason reason,
+                         const char *explanation);
+
+/* Unties a call from its connection. Returns that, for one answer; NONE if the caller has gone. */
+uint32_t call_disconnect(struct broker *broker, uint32_t index);
+
+/* Gives a call's active slot to the next: it has been answered but is not over. False, and nothing
+ * has changed, if the table of such calls is full. */
+bool call_go_to_background(struct broker *broker, uint32_t index);
+
+/* Forgets a call that is over: no worker, no capture, answered or without a caller. */
+void call_free(struct broker *broker, uint32_t index);
+
+#endif

@@ -1,0 +1,458 @@
+#include "runtime/broker/running.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "runtime/broker/broker.h"
+#include "runtime/broker/explain.h"
+
+#define EXIT_DIRECTORY 126 /* the rule's cwd cannot be entered: BROKER.md, "A call" */
+
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    if (a == 0 || (b != 0 && b < a))
+        return b;
+    return a;
+}
+
+/* `when` + `delay`, never wrapping round: a deadline beyond all time is none. */
+static uint64_t later_by(uint64_t when, uint64_t delay)
+{
+    return delay > UINT64_MAX - when ? 0 : when + delay;
+}
+
+static void call_schedule(struct broker *broker, struct call *call)
+{
+    uint64_t next = earlier(call->terminate_at, call->kill_at);
+
+    next = earlier(next, call->answer_at);
+    next = earlier(next, call->finish_at);
+    next = earlier(next, call->abort_at);
+    if (next == 0)
+        timer_disarm(&broker->timers, &call->timer);
+    else if (!timer_is_armed(&call->timer) || call->timer.deadline != next)
+        timer_arm(&broker->timers, &call->timer, next);
+}
+
+static bool take_due(uint64_t *deadline, uint64_t now)
+{
+    if (*deadline == 0 || *deadline > now)
+        return false;
+    *deadline = 0;
+    return true;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static const char *const stage_names[] = {
+    [STAGE_NONE] = "worker", [STAGE_CLONE] = "fork",     [STAGE_DIRECTORY] = "cwd",
+    [STAGE_CONFINE] = "confine", [STAGE_EXEC] = "exec",  [STAGE_INTERNAL] = "worker",
+};
+
+/* "exec: Permission denied": why nothing ran, or what was lost. */
+static void error_write(struct text *text, const struct call *call)
+{
+    text_append(text, stage_names[call->stage]);
+    text_append(text, ": ");
+    text_append(text, call->error == ESRCH ? "the process that looked after the call was killed"
+                                           : strerror(call->error));
+}
+
+/* What a version 2 caller is told besides the status. */
+static void answer_write(struct text *text, const struct call *call, int32_t status)
+{
+    if (status == WIRE_TIMEOUT) {
+        text_append(text, "the rule's timeout of ");
+        text_append_unsigned(text, call->terms.timeout_ms);
+        text_append(text, " ms ended the call");
+    } else if (status == WIRE_OUTPUT) {
+        text_append(text, "the rule's max_output of ");
+        text_append_unsigned(text, call->terms.max_output);
+        text_append(text, " bytes ended the call");
+    } else if (call->error != 0) {
+        error_write(text, call);
+    }
+}
+
+/* ---- the exit event -------------------------------------------------------------------------- */
+
+static void call_record(struct broker *broker, struct call *call)
+{
+    struct capture_state capture = {0};
+    char error_buffer[REASON_TEXT_MAX], system_call_buffer[24], caller_buffer[REASON_TEXT_MAX];
+    struct text error, system_call, caller;
+
+    assert(!call->recorded);
+    if (call->capture)
+        capture = capture_state(call->capture);
+    struct audit_exit event = {
+        .call = call->number,
+        .peer = call->peer,
+        .line = call->terms.line,
+        .log = call->terms.log,
+        .status = call->status,
+        .duration_ms = call->ended - call->started,
+        .stdout_bytes = capture.bytes[CAPTURE_STDOUT],
+        .stderr_bytes = capture.bytes[CAPTURE_STDERR],
+        .signal = call->signal,
+        .timed_out = call->ending == ENDING_TIMEOUT,
+        .truncated = call->truncated,
+        .drain_timeout = call->drain_timeout,
+        .caller_gone = call->caller_gone,
+        .output_limit = call->ending == ENDING_OUTPUT,
+        .has_usage = call->error == 0,
+        .user_ms = call->user_ms,
+        .system_ms = call->system_ms,
+        .max_rss_kb = call->max_rss_kb,
+    };
+    if (call->error != 0) {
+        text_start(&error, error_buffer, sizeof(error_buffer));
+        error_write(&error, call);
+        event.error = error_buffer;
+    }
+    if (call->signal == SIGSYS && call->seccomp_call >= 0) {
+        text_start(&system_call, system_call_buffer, sizeof(system_call_buffer));
+        text_append_unsigned(&system_call, (uint64_t)call->seccomp_call);
+        event.system_call = system_call_buffer;
+    }
+    for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
+        if (capture.caller_error[stream] == 0 || event.caller_error)
+            continue;
+        text_start(&caller, caller_buffer, sizeof(caller_buffer));
+        text_append(&caller, stream == CAPTURE_STDOUT ? "stdout: " : "stderr: ");
+        text_append(&caller, strerror(capture.caller_error[stream]));
+        event.caller_error = caller_buffer;
+    }
+    call->recorded = true;
+    audit_exit(&broker->audit, &event);
+}
+
+/* ---- the answer, and after it ---------------------------------------------------------------- */
+
+static int32_t call_status(const struct call *call)
+{
+    if (call->ending == ENDING_TIMEOUT)
+        return WIRE_TIMEOUT;
+    if (call->ending == ENDING_OUTPUT)
+        return WIRE_OUTPUT;
+    if (call->error == 0)
+        return call->signal != 0 ? 128 + call->signal : call->status;
+    if (call->stage == STAGE_DIRECTORY)
+        return EXIT_DIRECTORY;
+    return call->stage == STAGE_CONFINE ? WIRE_CONFINE : WIRE_SPAWN;
+}
+
+/* The oldest call in the background that only waits for a caller to take its output makes room: the
+ * rest goes to the file alone. False if there is none. */
+static bool background_make_room(struct broker *broker)
+{
+    struct call *oldest = NULL;
+
+    for (uint32_t i = 0; i < broker->calls.used; i++) {
+        struct call *call = &broker->calls.table[i];
+        if (call->state == CALL_BACKGROUND && call->worker == NONE && call->abort_at == 0 &&
+            (!oldest || call->ended < oldest->ended))
+            oldest = call;
+    }
+    if (!oldest)
+        return false;
+    oldest->finish_at = broker->now;
+    call_schedule(broker, oldest);
+    return true;
+}
+
+/* Whatever is next for a call that has been answered: nothing, when all of it is over. */
+static void call_advance(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (!call->answered)
+        return;
+    if (call->capture && capture_state(call->capture).ended) {
+        call_record(broker, call);
+        capture_release(broker->captures, call->capture);
+        call->capture = NULL;
+        call->finish_at = call->abort_at = 0;
+    }
+    if (call->worker == NONE && !call->capture) {
+        call_free(broker, index);
+        return;
+    }
+    if (call->state == CALL_RUNNING && !call_go_to_background(broker, index))
+        background_make_room(broker);
+    call_schedule(broker, call);
+}
+
+static void call_answer(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+    char buffer[EXPLANATION_MAX];
+    struct text text;
+
+    assert(call->child_ended && !call->answered);
+    call->status = call_status(call);
+    call->answered = true;
+    call->answer_at = 0;
+    if (!call->capture) {
+        call_record(broker, call);
+    } else if (capture_state(call->capture).ended) {
+        call_record(broker, call);
+        capture_release(broker->captures, call->capture);
+        call->capture = NULL;
+    }
+    uint32_t connection = call_disconnect(broker, index);
+    if (connection != NONE) {
+        text_start(&text, buffer, sizeof(buffer));
+        if (broker->policy->explain && broker->connections.table[connection].version == 2)
+            answer_write(&text, call, call->status);
+        connection_answer(broker, connection, call->status, buffer, (uint32_t)text.length);
+    }
+    call_advance(broker, index);
+}
+
+/* The direct child has ended, or never was: answers once its output has been passed on. */
+static void call_settle(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call->child_ended = true;
+    call->ended = broker->now;
+    if (call->capture) {
+        capture_drain(call->capture);
+        struct capture_state state = capture_state(call->capture);
+        if (!state.drained && !state.ended) {
+            call->answer_at = later_by(broker->now, ANSWER_PATIENCE_MS);
+            call_schedule(broker, call);
+            return;
+        }
+    }
+    call_answer(broker, index);
+}
+
+void call_run(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (call->answer_due) {
+        call_settle(broker, index);
+        return;
+    }
+    if (call->terms.timeout_ms != 0)
+        call->terminate_at = later_by(call->started, call->terms.timeout_ms);
+    call_schedule(broker, call);
+}
+
+/* ---- endings --------------------------------------------------------------------------------- */
+
+/* Gives an order about what the call left running. False if it has to be given again. */
+static bool call_order(struct broker *broker, const struct call *call, enum worker_order order,
+                       int signal)
+{
+    if (call->worker == NONE)
+        return true;
+    return worker_order(pool_worker(broker, call->worker), order, signal) != -EAGAIN;
+}
+
+/* SIGTERM now, SIGKILL later, whether or not the direct child is still there. */
+static void call_terminate(struct broker *broker, struct call *call)
+{
+    uint64_t kill_at = later_by(broker->now, KILL_AFTER_MS);
+
+    if (call->kill_at != 0)
+        return;
+    call->terminate_at = 0;
+    call->kill_at = kill_at;
+    if (call->capture && call->finish_at == 0)
+        call->finish_at = kill_at;
+    call_order(broker, call, ORDER_SIGNAL, SIGTERM);
+    /* A stopped process gets a SIGTERM only once it goes on. */
+    call_order(broker, call, ORDER_SIGNAL, SIGCONT);
+}
+
+void call_end(struct broker *broker, uint32_t index, enum call_ending why)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (call->ending == ENDING_NONE && !call->child_ended)
+        call->ending = (uint8_t)why;
+    call_terminate(broker, call);
+    call_schedule(broker, call);
+}
+
+static void call_kill(struct broker *broker, struct call *call)
+{
+    enum worker_order order =
+        call->terms.kill == KILL_GROUP ? ORDER_KILL_GROUP : ORDER_KILL_TREE;
+
+    if (!call_order(broker, call, order, SIGKILL))
+        call->kill_at = later_by(broker->now, ORDER_RETRY_MS);
+}
+
+void call_expire(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (take_due(&call->terminate_at, broker->now)) {
+        if (call->ending == ENDING_NONE && !call->child_ended)
+            call->ending = ENDING_TIMEOUT;
+        call_terminate(broker, call);
+    }
+    if (take_due(&call->kill_at, broker->now))
+        call_kill(broker, call);
+    if (take_due(&call->finish_at, broker->now) && call->capture) {
+        /* The direct child may be dying yet; its last words, and whatever else holds the pipe, have
+         * had their time. */
+        call->drain_timeout = true;
+        capture_finish(call->capture);
+        call->abort_at = later_by(broker->now, CAPTURE_ABORT_MS);
+    }
+    if (take_due(&call->abort_at, broker->now) && call->capture)
+        capture_abort(call->capture);
+    call_schedule(broker, call);
+    if (take_due(&call->answer_at, broker->now))
+        call_answer(broker, index);
+    else
+        call_capture_changed(broker, index);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void call_child_ended(struct broker *broker, uint32_t index,
+                             const struct worker_report *report)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (WIFSIGNALED(report->status))
+        call->signal = WTERMSIG(report->status);
+    else
+        call->status = WEXITSTATUS(report->status);
+    call->user_ms = report->user_ms;
+    call->system_ms = report->system_ms;
+    call->max_rss_kb = report->max_rss_kb;
+    call->seccomp_call = report->seccomp_call;
+    if (report->left && call->terms.kill == KILL_TREE_ON_EXIT &&
+        !call_order(broker, call, ORDER_KILL_TREE, SIGKILL))
+        call->kill_at = later_by(broker->now, ORDER_RETRY_MS);
+    call_settle(broker, index);
+}
+
+void call_report(struct broker *broker, uint32_t index, const struct worker_report *report)
+{
+    struct call *call = &broker->calls.table[index];
+
+    assert(call->state == CALL_RUNNING || call->state == CALL_BACKGROUND);
+    if (report->call != call->number)
+        return;
+    switch (report->kind) {
+    case REPORT_STARTED:
+        break;
+    case REPORT_FAILED:
+        call->stage = report->stage <= STAGE_INTERNAL ? report->stage : STAGE_INTERNAL;
+        call->error = report->error != 0 ? report->error : EIO;
+        if (!call->child_ended)
+            call_settle(broker, index);
+        break;
+    case REPORT_ENDED:
+        if (!call->child_ended)
+            call_child_ended(broker, index, report);
+        break;
+    case REPORT_IDLE:
+        call->worker = NONE;
+        call->terminate_at = call->kill_at = 0;
+        if (!call->child_ended) {
+            call->stage = STAGE_INTERNAL;
+            call->error = EIO;
+            call_settle(broker, index);
+        } else {
+            call_advance(broker, index);
+        }
+        break;
+    }
+}
+
+void call_lose_worker(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call->worker = NONE;
+    call->terminate_at = call->kill_at = 0;
+    if (call->child_ended) {
+        call_advance(broker, index);
+        return;
+    }
+    call->stage = STAGE_INTERNAL;
+    call->error = ESRCH;
+    call_settle(broker, index);
+}
+
+void call_capture_changed(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (!call->capture)
+        return;
+    struct capture_state state = capture_state(call->capture);
+    for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
+        if (state.file_error[stream] == 0 || call->truncated)
+            continue;
+        call->truncated = true;
+        audit_capture_failed(&broker->audit, call->number, broker->calls.paths[index].path[stream],
+                             state.file_error[stream]);
+    }
+    if (state.over_limit && !call->over_limit) {
+        call->over_limit = true;
+        call_end(broker, index, ENDING_OUTPUT);
+    }
+    if (call->child_ended && !call->answered && (state.drained || state.ended))
+        call_answer(broker, index);
+    else
+        call_advance(broker, index);
+}
+
+void call_lose_caller(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call->connection = NONE;
+    call->caller_gone = true;
+    if (call->terms.on_disconnect != DISCONNECT_KILL)
+        return;
+    if (call->state == CALL_WAITING)
+        call_refuse_waiting(broker, index, REASON_CALLER_GONE, NULL);
+    else
+        call_end(broker, index, ENDING_CALLER_GONE);
+}
+
+void call_forward_signal(struct broker *broker, uint32_t index, int signal)
+{
+    struct call *call = &broker->calls.table[index];
+
+    if (signal < 1 || signal > 63 || !(call->terms.forward >> signal & 1))
+        return;
+    if (call->state != CALL_WAITING) {
+        call_order(broker, call, ORDER_SIGNAL, signal);
+    } else if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT) {
+        uint32_t connection = call_disconnect(broker, index);
+        call_refuse_waiting(broker, index, REASON_CALLER_GONE, NULL);
+        connection_answer(broker, connection, 128 + signal, "", 0);
+    }
+}
+
+void calls_abandon(struct broker *broker)
+{
+    for (uint32_t i = 0; i < broker->calls.used; i++) {
+        struct call *call = &broker->calls.table[i];
+        if ((call->state == CALL_RUNNING || call->state == CALL_BACKGROUND) && !call->recorded) {
+            call->drain_timeout = call->capture != NULL;
+            if (!call->child_ended)
+                call->ended = broker->now;
+            call_record(broker, call);
+        }
+    }
+}
