@@ -73,3 +73,27 @@ unsigned utf8_width(uint32_t scalar)
         return 0;
     return is_in(wide, sizeof wide / sizeof *wide, scalar) ? 2 : 1;
 }
+
+size_t utf8_encode(uint32_t scalar, char bytes[4])
+{
+    if (scalar < 0x80) {
+        bytes[0] = (char)scalar;
+        return 1;
+    }
+    if (scalar < 0x800) {
+        bytes[0] = (char)(0xC0 | scalar >> 6);
+        bytes[1] = (char)(0x80 | (scalar & 0x3F));
+        return 2;
+    }
+    if (scalar < 0x10000) {
+        bytes[0] = (char)(0xE0 | scalar >> 12);
+        bytes[1] = (char)(0x80 | (scalar >> 6 & 0x3F));
+        bytes[2] = (char)(0x80 | (scalar & 0x3F));
+        return 3;
+    }
+    bytes[0] = (char)(0xF0 | scalar >> 18);
+    bytes[1] = (char)(0x80 | (scalar >> 12 & 0x3F));
+    bytes[2] = (char)(0x80 | (scalar >> 6 & 0x3F));
+    bytes[3] = (char)(0x80 | (scalar & 0x3F));
+    return 4;
+}

@@ -17,6 +17,9 @@
  * U+10FFFF are malformed. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *scalar);
 
+/* Writes a scalar value's UTF-8 into `bytes` (no NUL after it). Returns its length, 1 to 4. */
+size_t utf8_encode(uint32_t scalar, char bytes[4]);
+
 /* Whether the scalar can stand in a line on a terminal and be seen for what it is: no control
  * character, no line or paragraph separator, nothing that reorders or hides its neighbours. */
 bool utf8_is_visible(uint32_t scalar);

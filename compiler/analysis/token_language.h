@@ -1,0 +1,19 @@
+/* What one token of a rule accepts, as the analyses see it. */
+#ifndef SLUICE_TOKEN_LANGUAGE_H
+#define SLUICE_TOKEN_LANGUAGE_H
+
+#include "compiler/policy/model.h"
+
+struct token_language {
+    const struct automaton *automaton; /* the leading-dash rule applied; NULL: known only at run time */
+    const char *opaque; /* then: a text that equal such languages share, and others do not */
+    uint32_t cap;       /* longest value in bytes where that is over the default cap and can matter; else 0 */
+};
+
+struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
+                                        const struct model_token *token);
+
+/* Whether a `...` token takes as many values as a request can hold. */
+bool rest_is_unbounded(const struct model_token *token);
+
+#endif
