@@ -121,7 +121,7 @@ bool attributes_check_caller_lines(struct check *check, const struct settings *s
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, line->key_at,
                              "%s: the caller cannot send this variable", line->key);
-        check_hint(check, error, "add 'env_from_caller = %s'", line->key + strlen(family));
+        check_hint(check, error, "add `env_from_caller = %s`", line->key + strlen(family));
         good = false;
     }
     return good;

@@ -33,7 +33,7 @@ struct slot_draft {
     struct model_slot slot;
     const struct tree_attribute **lines; /* its pattern lines, in the file's order */
     size_t line_count, line_capacity;
-    bool misnamed; /* reported: its lines may be taken for attributes */
+    bool misplaced; /* its name or place is reported: say nothing of a missing pattern */
     bool may_lead; /* its value can stand at the start of its token */
     bool is_rest;
     struct span any_at, dash_at, max_at, pcre2_at; /* its place in each list, or SPAN_NONE */

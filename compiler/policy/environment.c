@@ -19,15 +19,15 @@ static bool check_name(struct check *check, const char *key, const struct tree_v
     struct span at = value_span(item, 0, length);
     if (!is_variable_name(item->text, length)) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, at, "%s: '%s' is not a variable's name", key,
+            diagnostic_error(check->diagnostics, at, "%s: `%s` is not a variable's name", key,
                              check_quote(check, item->text, length));
-        check_hint(check, error, "a name is letters, digits and '_', and begins with no digit");
+        check_hint(check, error, "a name is letters, digits and `_`, and begins with no digit");
         return false;
     }
     if (length == 4 && memcmp(item->text, "PATH", 4) == 0) {
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, at, "%s: PATH is always what exec_path says", key);
-        check_hint(check, error, "write 'exec_path = DIRECTORY:DIRECTORY' or 'exec_path = inherit'");
+        check_hint(check, error, "write `exec_path = DIRECTORY:DIRECTORY` or `exec_path = inherit`");
         return false;
     }
     return true;

@@ -13,6 +13,14 @@ static const struct choice set_choices[] = {{"@system", SET_SYSTEM},
                                             {"@home-config", SET_HOME_CONFIG},
                                             {0}};
 
+const char *settings_set_name(enum policy_path_set set)
+{
+    const struct choice *choice = set_choices;
+    while (choice[1].word && choice->value != set)
+        choice++;
+    return choice->word;
+}
+
 static enum policy_access access_of(enum attribute_key key)
 {
     return key == KEY_FS_READ ? ACCESS_READ : key == KEY_FS_EXEC ? ACCESS_EXECUTE : ACCESS_WRITE;
@@ -24,7 +32,7 @@ static bool read_slot_grant(struct check *check, const char *key, const struct t
 {
     if (!rule) {
         diagnostic_error(check->diagnostics, item->at,
-                         "%s: '%s' is a slot of some rule, and cannot stand in defaults", key,
+                         "%s: `%s` is a slot of some rule, and cannot stand in defaults", key,
                          check_quote_value(check, item));
         return false;
     }
@@ -44,9 +52,9 @@ static bool read_slot_grant(struct check *check, const char *key, const struct t
         diagnostic_error(check->diagnostics, item->at, "%s: the rule has no slot %s", key,
                          check_quote_value(check, item));
     if (search.nearest)
-        check_hint(check, error, "did you mean '#%s'?", search.nearest);
+        check_hint(check, error, "did you mean `#%s`?", search.nearest);
     else
-        check_hint(check, error, "'#NAME' is a slot of the rule line, and grants the file that the "
+        check_hint(check, error, "`#NAME` is a slot of the rule line, and grants the file that the "
                                  "caller names there");
     return false;
 }
@@ -70,7 +78,7 @@ static bool read_grant(struct check *check, enum attribute_key key, const struct
     grant->optional = value_starts(item, "?");
     struct tree_value path = grant->optional ? value_rest(item, 1) : *item;
     if (grant->optional && (value_starts(&path, "@") || value_starts(&path, "#"))) {
-        diagnostic_error(check->diagnostics, item->at, "%s: '?' is for paths alone", name);
+        diagnostic_error(check->diagnostics, item->at, "%s: `?` is for paths alone", name);
         return false;
     }
     return template_parse(check, name, &path, TEMPLATE_OF_BROKER, &grant->path);
@@ -108,7 +116,7 @@ static bool read_deny(struct check *check, const struct tree_value *item,
 {
     if (value_starts(item, "@") || value_starts(item, "#") || value_starts(item, "?")) {
         diagnostic_error(check->diagnostics, item->at,
-                         "fs_deny: '%s' is not a path; fs_deny takes paths alone",
+                         "fs_deny: `%s` is not a path; fs_deny takes paths alone",
                          check_quote_value(check, item));
         return false;
     }

@@ -57,7 +57,7 @@ static void report_wrong(struct check *check, const struct tree_value *value,
         check_hint(check, report, "%s", error->hint);
     if (value->comment.begin != SPAN_NONE.begin && error->end >= value->length)
         diagnostic_note(check->diagnostics, report, value->comment,
-                        "the pattern ends before this comment; write '\\;' for a ';' in it");
+                        "the pattern ends before this comment; write `\\;` for a `;` in it");
 }
 
 /* Parses a text, unless that was done before. */
@@ -281,7 +281,7 @@ const struct model_language *language_from_lines(struct check *check,
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, use->lines[0]->operator_at,
                              "%s has only exclusions", use->subject);
-        check_hint(check, error, "add a line '%s = PATTERN' that says what it accepts",
+        check_hint(check, error, "add a line `%s = PATTERN` that says what it accepts",
                    use->lines[0]->key);
         return NULL;
     }

@@ -104,7 +104,7 @@ static const struct mixed_language *find_language(struct check *check,
     return found;
 }
 
-/* "#a = 'x', #b = 'y:z'" */
+/* "#a = `x`, #b = `y:z`" */
 static void print_split(struct buffer *out, const struct rule_draft *rule,
                         const struct model_token *token, const struct mixed_language *found,
                         const size_t *split)
@@ -114,10 +114,10 @@ static void print_split(struct buffer *out, const struct rule_draft *rule,
     for (size_t i = 0; i < token->piece_count; i++) {
         size_t end = i + 1 < token->piece_count ? split[i] : found->witness_length;
         if (token->pieces[i].is_slot) {
-            buffer_format(out, "%s#%s = '", first ? "" : ", ",
+            buffer_format(out, "%s#%s = `", first ? "" : ", ",
                           rule->slots[token->pieces[i].slot].slot.name);
             buffer_add(out, found->witness + begin, end - begin);
-            buffer_char(out, '\'');
+            buffer_char(out, '`');
             first = false;
         }
         begin = end;
@@ -132,7 +132,7 @@ static bool report_ambiguous(struct check *check, const struct rule_draft *rule,
     print_split(&b, rule, token, found, found->split_b);
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, token->span,
-                         "this token can be split in two ways: '%.*s' is %s, or %s",
+                         "this token can be split in two ways: `%.*s` is %s, or %s",
                          (int)found->witness_length, found->witness, buffer_text(&a),
                          buffer_text(&b));
     check_hint(check, error, "keep what separates two slots out of one slot's pattern, or put a "

@@ -82,7 +82,7 @@ static void check_rule_count(struct check *check)
         return;
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, SPAN_NONE, "the file has no rules");
-    check_hint(check, error, "a rule is an unindented command line, such as 'git status'");
+    check_hint(check, error, "a rule is an unindented command line, such as `git status`");
 }
 
 const struct model *model_check(struct arena *arena, const struct rules_file *file,

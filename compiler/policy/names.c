@@ -23,16 +23,16 @@ static bool check_definition(struct check *check, const struct tree_attribute *d
 {
     if (!is_pattern_name(definition)) {
         struct diagnostic *error = diagnostic_error(
-            check->diagnostics, definition->key_at, "'%s' cannot name a pattern", definition->key);
+            check->diagnostics, definition->key_at, "`%s` cannot name a pattern", definition->key);
         check_hint(check, error,
-                   "a name is letters, digits, '_' and '-', and begins with a letter or '_'");
+                   "a name is letters, digits, `_` and `-`, and begins with a letter or `_`");
         return false;
     }
     if (definition->operator != OPERATOR_IS) {
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, definition->operator_at,
                              "a named pattern cannot be an exclusion");
-        check_hint(check, error, "write '%s != @NAME' on the slots of rules instead",
+        check_hint(check, error, "write `%s != @NAME` on the slots of rules instead",
                    definition->key);
         return false;
     }

@@ -6,7 +6,7 @@
 #include "compiler/policy/settings.h"
 #include "compiler/policy/values.h"
 
-#define NETWORK_FORM "write inherit, none, or ports as in 'connect:443,8443 bind:8080'"
+#define NETWORK_FORM "write inherit, none, or ports as in `connect:443,8443 bind:8080`"
 
 struct port_builder {
     uint16_t *items;
@@ -38,7 +38,7 @@ static bool read_port(struct check *check, const struct tree_value *word, bool b
     enum number_result result = number_decimal(word->text, word->length, &port);
     if (result == NUMBER_MALFORMED) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, word->at, "net: '%s' is not a port number",
+            diagnostic_error(check->diagnostics, word->at, "net: `%s` is not a port number",
                              check_quote_value(check, word));
         check_hint(check, error, NETWORK_FORM);
         return false;
@@ -71,7 +71,7 @@ static bool read_word(struct check *check, struct tree_value word, struct port_b
         word = value_rest(&word, (uint32_t)strlen("bind:"));
     } else if (!*current) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, word.at, "net: '%s' is not understood",
+            diagnostic_error(check->diagnostics, word.at, "net: `%s` is not understood",
                              check_quote_value(check, &word));
         check_hint(check, error, NETWORK_FORM);
         return false;

@@ -34,8 +34,8 @@ static bool report_unknown(struct check *check, const struct stanza_reader *read
             suggest_offer(&search, key_definitions[key].name);
     struct diagnostic *error = diagnostic_error(
         check->diagnostics, attribute->key_at,
-        reader->rule ? "'%s' is neither an attribute nor a slot of this rule"
-                     : "'%s' is not an attribute", attribute->key);
+        reader->rule ? "`%s` is neither an attribute nor a slot of this rule"
+                     : "`%s` is not an attribute", attribute->key);
     check_suggest(check, error, search.nearest);
     return false;
 }
@@ -46,8 +46,8 @@ static bool check_place(struct check *check, const struct stanza_reader *reader,
     if (key_place_of(key) & reader->place)
         return true;
     diagnostic_error(check->diagnostics, attribute->key_at,
-                     reader->place == IN_RULE ? "'%s' can stand only in 'defaults:'"
-                                              : "'%s' can stand only on a rule",
+                     reader->place == IN_RULE ? "`%s` can stand only in `defaults:`"
+                                              : "`%s` can stand only on a rule",
                      attribute->key);
     return false;
 }
@@ -63,7 +63,7 @@ static bool check_repeated(struct check *check, struct stanza_reader *reader,
         return true;
     }
     struct diagnostic *error = diagnostic_error(check->diagnostics, attribute->key_at,
-                                                "'%s' is set twice", attribute->key);
+                                                "`%s` is set twice", attribute->key);
     diagnostic_note(check->diagnostics, error, *seen, "the previous definition is here");
     return false;
 }
@@ -75,8 +75,8 @@ static bool check_operator(struct check *check, enum attribute_key key,
         return true;
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, attribute->operator_at,
-                         "'%s' is not a pattern and cannot be excluded", attribute->key);
-    check_hint(check, error, "'!=' is for slots; write '%s = ...'", attribute->key);
+                         "`%s` is not a pattern and cannot be excluded", attribute->key);
+    check_hint(check, error, "`!=` is for slots; write `%s = ...`", attribute->key);
     return false;
 }
 
@@ -88,7 +88,7 @@ static bool check_family(struct check *check, enum attribute_key key,
     if (key != KEY_ENV_PATTERN ||
         is_variable_name(attribute->key + prefix, attribute->key_length - prefix))
         return true;
-    diagnostic_error(check->diagnostics, attribute->key_at, "'%s' does not name a variable",
+    diagnostic_error(check->diagnostics, attribute->key_at, "`%s` does not name a variable",
                      attribute->key);
     return false;
 }
@@ -146,12 +146,12 @@ bool defaults_read(struct check *check, struct settings *settings)
     const struct tree_stanza *first = file->defaults[0];
     for (size_t i = 1; i < file->defaults_count; i++) {
         struct diagnostic *error = diagnostic_error(check->diagnostics, file->defaults[i]->at,
-                                                    "there is a second 'defaults:'");
+                                                    "there is a second `defaults:`");
         diagnostic_note(check->diagnostics, error, first->at, "the previous definition is here");
     }
     if (file->rule_count && file->rules[0]->stanza.at.begin < first->at.begin) {
         struct diagnostic *error = diagnostic_error(check->diagnostics, first->at,
-                                                    "'defaults:' must stand before the first rule");
+                                                    "`defaults:` must stand before the first rule");
         diagnostic_note(check->diagnostics, error, file->rules[0]->stanza.at,
                         "the first rule is here");
     }

@@ -150,14 +150,14 @@ static bool read_number(struct check *check, enum attribute_key key,
     enum number_result result = form.read(value->text, value->length, number);
     if (result == NUMBER_MALFORMED) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, value->at, "%s: '%s' is not %s%s", name,
+            diagnostic_error(check->diagnostics, value->at, "%s: `%s` is not %s%s", name,
                              check_quote_value(check, value), form.what,
-                             scalar->accepts_none ? " or 'none'" : "");
+                             scalar->accepts_none ? " or `none`" : "");
         check_hint(check, error, "%s", form.hint);
         return false;
     }
     if (result == NUMBER_TOO_LARGE || *number < scalar->minimum || *number > scalar->maximum) {
-        diagnostic_error(check->diagnostics, value->at, "%s: '%s' is out of range: %s to %s", name,
+        diagnostic_error(check->diagnostics, value->at, "%s: `%s` is out of range: %s to %s", name,
                          check_quote_value(check, value),
                          form.format(check->arena, scalar->minimum),
                          form.format(check->arena, scalar->maximum));
@@ -172,7 +172,7 @@ static bool read_whole_seconds(struct check *check, const struct tree_value *val
 {
     if (*number % 1000) {
         diagnostic_error(check->diagnostics, value->at,
-                         "cpu_time: '%s' is not a whole number of seconds",
+                         "cpu_time: `%s` is not a whole number of seconds",
                          check_quote_value(check, value));
         return false;
     }
@@ -199,6 +199,18 @@ static bool read_choices(struct check *check, enum attribute_key key,
             *mask |= bit;
     }
     return good;
+}
+
+const char *settings_words(struct arena *arena, enum attribute_key key, uint64_t value)
+{
+    bool is_mask = key_definitions[key].form == FORM_CHOICES;
+    const char *words = NULL;
+    for (const struct choice *choice = scalars[key].choices; choice->word; choice++) {
+        if (is_mask ? !(choice->value & value) : choice->value != value)
+            continue;
+        words = words ? arena_format(arena, "%s, %s", words, choice->word) : choice->word;
+    }
+    return words ? words : "none";
 }
 
 bool settings_scalar(struct check *check, struct settings *settings, enum attribute_key key,

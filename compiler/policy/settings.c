@@ -44,12 +44,12 @@ static bool read_exec_path(struct check *check, struct settings *settings,
             continue;
         struct diagnostic *error = diagnostic_error(
             check->diagnostics, value_span(value, begin, end),
-            "exec_path: '%s' is not an absolute directory",
+            "exec_path: `%s` is not an absolute directory",
             check_quote(check, directory, end - begin));
         check_hint(check, error,
                    template_variable_length(directory, end - begin)
                        ? "variables are not expanded in exec_path"
-                       : "write absolute directories separated by ':', or 'inherit'");
+                       : "write absolute directories separated by `:`, or `inherit`");
         good = false;
     }
     if (good)

@@ -92,6 +92,12 @@ bool settings_scalar(struct check *check, struct settings *settings, enum attrib
                      const struct tree_value *value);
 void settings_initial_scalars(struct settings *settings);
 
+/* The word of a choice, or the words of a mask ("control, shell"; "none"). */
+const char *settings_words(struct arena *arena, enum attribute_key key, uint64_t value);
+
+/* "@system" and its like. */
+const char *settings_set_name(enum policy_path_set set);
+
 /* env, env_from_caller. */
 bool settings_environment(struct check *check, struct settings *settings,
                           const struct tree_value *value);

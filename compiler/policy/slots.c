@@ -34,10 +34,10 @@ static bool declare_slot(struct check *check, struct rule_draft *rule,
     };
     if (key_find(piece->text, piece->length) == KEY_NONE)
         return true;
-    slot->misnamed = true;
+    slot->misplaced = true;
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, piece->name_at,
-                         "a slot cannot be named '%s': that is an attribute", piece->text);
+                         "a slot cannot be named `%s`: that is an attribute", piece->text);
     check_hint(check, error, "give the slot another name");
     return false;
 }
@@ -50,7 +50,7 @@ bool slots_declare(struct check *check, struct rule_draft *rule)
         const struct tree_token *token = &rule->tree->tokens[i];
         if (token->is_rest && rest) {
             struct diagnostic *error = diagnostic_error(
-                check->diagnostics, token->at, "a rule can have only one '...' slot");
+                check->diagnostics, token->at, "a rule can have only one `...` slot");
             diagnostic_note(check->diagnostics, error, rest->at, "the first one is here");
             good = false;
         } else if (token->is_rest) {
@@ -60,6 +60,9 @@ bool slots_declare(struct check *check, struct rule_draft *rule)
             if (token->pieces[j].kind == PIECE_SLOT &&
                 !declare_slot(check, rule, &token->pieces[j]))
                 good = false;
+        /* A slot of the executable is an error by itself (tokens.c). */
+        for (size_t slot = 0; i == 0 && slot < rule->slot_count; slot++)
+            rule->slots[slot].misplaced = true;
     }
     return good;
 }
@@ -94,11 +97,11 @@ static struct slot_draft *find_listed(struct check *check, struct rule_draft *ru
     for (size_t i = 0; i < rule->slot_count; i++)
         suggest_offer(&search, rule->slots[i].slot.name);
     struct diagnostic *error =
-        diagnostic_error(check->diagnostics, item->at, "%s: the rule has no slot '%s'", key,
+        diagnostic_error(check->diagnostics, item->at, "%s: the rule has no slot `%s`", key,
                          check_quote_value(check, item));
     check_suggest(check, error, search.nearest);
     if (!search.nearest && value_starts(item, "#"))
-        check_hint(check, error, "write the slot's name without '#'");
+        check_hint(check, error, "write the slot's name without `#`");
     return NULL;
 }
 
@@ -108,7 +111,7 @@ static bool put_in_list(struct check *check, const char *key, const struct slot_
 {
     if (is_listed(*place)) {
         struct diagnostic *error = diagnostic_error(
-            check->diagnostics, at, "%s: slot '%s' is listed twice", key, slot->slot.name);
+            check->diagnostics, at, "%s: slot `%s` is listed twice", key, slot->slot.name);
         diagnostic_note(check->diagnostics, error, *place, "it is here as well");
         return false;
     }
@@ -139,7 +142,7 @@ static bool read_size(struct check *check, struct rule_draft *rule, const struct
     int64_t bytes = 0;
     if (!colon) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, item->at, "allow_max: '%s' has no size",
+            diagnostic_error(check->diagnostics, item->at, "allow_max: `%s` has no size",
                              check_quote_value(check, item));
         check_hint(check, error, "write NAME:BYTES, as in body:65536");
         return false;
@@ -149,12 +152,12 @@ static bool read_size(struct check *check, struct rule_draft *rule, const struct
     enum number_result result = number_size(size.text, size.length, &bytes);
     if (result == NUMBER_MALFORMED) {
         diagnostic_error(check->diagnostics, size.at,
-                         "allow_max: '%s' is not a number of bytes",
+                         "allow_max: `%s` is not a number of bytes",
                          check_quote_value(check, &size));
         return false;
     }
     if (result == NUMBER_TOO_LARGE || bytes < 1 || bytes > POLICY_VALUE_MAX_RAISED) {
-        diagnostic_error(check->diagnostics, size.at, "allow_max: '%s' is out of range: 1 to %u",
+        diagnostic_error(check->diagnostics, size.at, "allow_max: `%s` is out of range: 1 to %u",
                          check_quote_value(check, &size), POLICY_VALUE_MAX_RAISED);
         return false;
     }
@@ -191,8 +194,11 @@ static bool read_engine(struct check *check, struct rule_draft *rule,
     struct tree_value engine = value_part(value, 0, length);
     struct tree_value names = value_rest(value, length);
     if (engine.length != strlen(pcre2) || memcmp(engine.text, pcre2, engine.length) != 0) {
-        diagnostic_error(check->diagnostics, engine.at, "engine: '%s' is not an engine",
-                         check_quote_value(check, &engine));
+        struct diagnostic *error =
+            diagnostic_error(check->diagnostics, engine.at, "engine: `%s` is not an engine",
+                             check_quote_value(check, &engine));
+        check_hint(check, error, "write `engine = pcre2`, or `engine = pcre2 NAME, NAME` for some "
+                                 "slots alone");
         return false;
     }
     rule->engine_at = value->at;
@@ -202,7 +208,7 @@ static bool read_engine(struct check *check, struct rule_draft *rule,
     }
     if (names.text[0] == '[') {
         if (names.text[names.length - 1] != ']') {
-            diagnostic_error(check->diagnostics, names.at, "engine: the '[' is not closed");
+            diagnostic_error(check->diagnostics, names.at, "engine: the `[` is not closed");
             return false;
         }
         names = value_part(&names, 1, names.length - 1);
@@ -245,7 +251,7 @@ static bool check_any(struct check *check, const struct slot_draft *slot)
 static bool report_missing(struct check *check, const struct rule_draft *rule,
                            const struct slot_draft *slot)
 {
-    if (slot->misnamed || rule->tree->stanza.incomplete)
+    if (slot->misplaced || rule->tree->stanza.incomplete)
         return false;
     const char *name = slot->slot.name;
     struct diagnostic *error =
@@ -253,7 +259,7 @@ static bool report_missing(struct check *check, const struct rule_draft *rule,
     if (is_listed(slot->dash_at))
         diagnostic_note(check->diagnostics, error, slot->dash_at,
                         "allow_dash does not say what it accepts");
-    check_hint(check, error, "add a line '%s = PATTERN', or list it in allow_any", name);
+    check_hint(check, error, "add a line `%s = PATTERN`, or list it in allow_any", name);
     return false;
 }
 
@@ -332,8 +338,8 @@ static bool finish_slot(struct check *check, struct slot_draft *slot)
         return true;
     struct diagnostic *error = diagnostic_error(
         check->diagnostics, slot->lines[0]->value.at,
-        "slot #%s accepts only values that begin with '-', which are refused", slot->slot.name);
-    check_hint(check, error, "if they are meant, add 'allow_dash = %s'", slot->slot.name);
+        "slot #%s accepts only values that begin with `-`, which are refused", slot->slot.name);
+    check_hint(check, error, "if they are meant, add `allow_dash = %s`", slot->slot.name);
     return false;
 }
 

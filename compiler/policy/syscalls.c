@@ -60,7 +60,7 @@ static bool read_change(struct check *check, const struct tree_value *word,
     if (word->length < 2 || word->length > SYSCALL_NAME_MAX ||
         (word->text[0] != '+' && word->text[0] != '-')) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, word->at, "syscalls: '%s' is not understood",
+            diagnostic_error(check->diagnostics, word->at, "syscalls: `%s` is not understood",
                              check_quote_value(check, word));
         check_hint(check, error,
                    "write default, inherit or strict, then +NAME to allow a call and -NAME to "
@@ -71,7 +71,7 @@ static bool read_change(struct check *check, const struct tree_value *word,
     if (is_syscall_name(change->name))
         return true;
     struct diagnostic *error = diagnostic_error(
-        check->diagnostics, word->at, "syscalls: there is no system call '%s'", change->name);
+        check->diagnostics, word->at, "syscalls: there is no system call `%s`", change->name);
     check_suggest(check, error, nearest_syscall(check, change->name, word->length - 1));
     return false;
 }
@@ -93,7 +93,7 @@ static bool put_change(struct check *check, struct change_builder *changes,
             return true;
         }
         struct diagnostic *error = diagnostic_error(check->diagnostics, change.span,
-                                                    "syscalls: '%s' is named twice", change.name);
+                                                    "syscalls: `%s` is named twice", change.name);
         diagnostic_note(check->diagnostics, error, changes->items[i].span, "it is here as well");
         return false;
     }
@@ -150,7 +150,7 @@ static bool check_additions(struct check *check, uint64_t base,
         if (!changes->items[i].add)
             continue;
         diagnostic_error(check->diagnostics, changes->items[i].span,
-                         "syscalls: '+%s' adds nothing to 'inherit', which allows every call",
+                         "syscalls: `+%s` adds nothing to `inherit`, which allows every call",
                          changes->items[i].name);
         return false;
     }

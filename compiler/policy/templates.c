@@ -126,18 +126,18 @@ static void report_variable(struct reader *reader, struct span at, const char *t
     size_t name_size;
     if (!variable_name(text, length, &name, &name_size)) {
         struct diagnostic *error = diagnostic_error(check->diagnostics, at,
-                                                    "%s: the '${' is not closed", reader->key);
+                                                    "%s: the `${` is not closed", reader->key);
         check_hint(check, error, "write ${NAME}, with a name of " VARIABLES_LIST);
         return;
     }
     struct diagnostic *error =
-        diagnostic_error(check->diagnostics, at, "%s: unknown variable '%s'", reader->key,
+        diagnostic_error(check->diagnostics, at, "%s: unknown variable `%s`", reader->key,
                          check_quote(check, text, length));
     const char *nearest = nearest_name(variables, name, name_size);
     if (nearest)
-        check_hint(check, error, "did you mean '$%s'?", nearest);
+        check_hint(check, error, "did you mean `$%s`?", nearest);
     else
-        check_hint(check, error, "there are " VARIABLES_LIST);
+        check_hint(check, error, "the variables are " VARIABLES_LIST);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -158,13 +158,13 @@ static size_t read_variable(struct reader *reader, uint32_t at)
     }
     if (at) {
         struct diagnostic *error = diagnostic_error(
-            reader->check->diagnostics, span, "%s: '$%s' can stand only at the start of a path",
+            reader->check->diagnostics, span, "%s: `$%s` can stand only at the start of a path",
             reader->key, found->name);
         check_hint(reader->check, error, "it is an absolute path by itself");
         return 0;
     }
     if (length < value->length && value->text[length] != '/') {
-        diagnostic_error(reader->check->diagnostics, span, "%s: a '/' must follow '%.*s'",
+        diagnostic_error(reader->check->diagnostics, span, "%s: a `/` must follow `%.*s`",
                          reader->key, (int)length, text);
         return 0;
     }
@@ -183,19 +183,19 @@ static size_t read_call_value(struct reader *reader, uint32_t at)
     struct check *check = reader->check;
     if (!found) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, span, "%s: unknown value '#$%s'", reader->key,
+            diagnostic_error(check->diagnostics, span, "%s: unknown value `#$%s`", reader->key,
                              check_quote(check, name, length));
         const char *nearest = nearest_name(call_values, name, length);
         if (nearest)
-            check_hint(check, error, "did you mean '#$%s'?", nearest);
+            check_hint(check, error, "did you mean `#$%s`?", nearest);
         else
-            check_hint(check, error, "there are " CALL_VALUES_LIST);
+            check_hint(check, error, "the values are " CALL_VALUES_LIST);
         return 0;
     }
     if (reader->values != TEMPLATE_OF_CALL) {
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, span,
-                             "%s: '#$%s' differs from call to call and cannot stand here",
+                             "%s: `#$%s` differs from call to call and cannot stand here",
                              reader->key, found->name);
         check_hint(check, error, "only stdoutfile and stderrfile are opened for each call");
         return 0;
@@ -235,7 +235,7 @@ static bool has_no_parent(struct reader *reader)
         end = slash ? (uint32_t)(slash - value->text) : value->length;
         if (end - begin == 2 && memcmp(value->text + begin, "..", 2) == 0) {
             diagnostic_error(reader->check->diagnostics, value_span(value, begin, end),
-                             "%s: a path cannot have the component '..'", reader->key);
+                             "%s: a path cannot have the component `..`", reader->key);
             return false;
         }
     }
@@ -248,9 +248,9 @@ bool template_parse(struct check *check, const char *key, const struct tree_valu
     if (!value->length ||
         (value->text[0] != '/' && !template_variable_length(value->text, value->length))) {
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, value->at, "%s: '%s' is not an absolute path", key,
+            diagnostic_error(check->diagnostics, value->at, "%s: `%s` is not an absolute path", key,
                              check_quote_value(check, value));
-        check_hint(check, error, "a path begins with '/', or with one of " VARIABLES_LIST);
+        check_hint(check, error, "a path begins with `/`, or with one of " VARIABLES_LIST);
         return false;
     }
     struct reader reader = {.check = check, .key = key, .value = value, .values = values};

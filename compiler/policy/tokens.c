@@ -58,16 +58,16 @@ static bool check_dollars(struct check *check, const struct tree_token *token)
             struct span span = {piece->at.begin + at, piece->at.begin + at + length};
             const char *text = check_quote(check, piece->text + at, length);
             struct diagnostic *error =
-                diagnostic_error(check->diagnostics, span, "'%s' is not expanded here", text);
+                diagnostic_error(check->diagnostics, span, "`%s` is not expanded here", text);
             check_hint(check, error,
-                       "only '$HOME/' at the start of a word is; write '%s' in single quotes if "
+                       "only `$HOME/` at the start of a word is; write `%s` in single quotes if "
                        "it is meant as it stands", text);
             return false;
         }
     }
     if (token->home && token->piece_count > 1) {
         diagnostic_error(check->diagnostics, token->at,
-                         "a word that begins with '$HOME/' cannot have slots");
+                         "a word that begins with `$HOME/` cannot have slots");
         return false;
     }
     return true;

@@ -34,13 +34,13 @@ static bool read_user(struct check *check, const struct tree_value *item, struct
             return true;
         }
         diagnostic_error(check->diagnostics, item->at,
-                         "allow_uid: '%s' is neither a numeric uid nor a user's name",
+                         "allow_uid: `%s` is neither a numeric uid nor a user's name",
                          check_quote_value(check, item));
         return false;
     }
     if (number == NUMBER_TOO_LARGE || uid > UID_MAX_VALUE) {
         diagnostic_error(check->diagnostics, item->at,
-                         "allow_uid: '%s' is out of range: 0 to %lld",
+                         "allow_uid: `%s` is out of range: 0 to %lld",
                          check_quote_value(check, item), (long long)UID_MAX_VALUE);
         return false;
     }
@@ -72,7 +72,7 @@ bool settings_users(struct check *check, struct settings *settings, const struct
                 continue;
             struct diagnostic *error =
                 diagnostic_error(check->diagnostics, written.items[i].at,
-                                 "allow_uid: '%s' is listed twice",
+                                 "allow_uid: `%s` is listed twice",
                                  check_quote_value(check, &written.items[i]));
             diagnostic_note(check->diagnostics, error, written.items[j].at, "it is here as well");
             good = false;

@@ -28,7 +28,7 @@ const char *check_quote_value(struct check *check, const struct tree_value *valu
 void check_suggest(struct check *check, struct diagnostic *about, const char *nearest)
 {
     if (nearest)
-        check_hint(check, about, "did you mean '%s'?", nearest);
+        check_hint(check, about, "did you mean `%s`?", nearest);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -168,7 +168,7 @@ bool value_choice(struct check *check, const char *key, const struct tree_value 
         suggest_offer(&search, choices[i].word);
     }
     struct diagnostic *error =
-        diagnostic_error(check->diagnostics, word->at, "%s: '%s' is not one of %s", key,
+        diagnostic_error(check->diagnostics, word->at, "%s: `%s` is not one of %s", key,
                          check_quote_value(check, word), join_choices(check, choices));
     check_suggest(check, error, search.nearest);
     return false;
