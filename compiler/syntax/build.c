@@ -20,6 +20,7 @@ static void stanza_open(struct builder *builder, struct tree_stanza *stanza, str
     stanza->at = at;
     builder->stanza = stanza;
     builder->attribute_capacity = 0;
+    builder->stanza_reported = false;
     builder->piece_count = 0;
     builder->token_count = 0;
     builder->slot_count = 0;
@@ -228,10 +229,10 @@ void build_attribute(struct builder *builder, const struct lexed_key *key, struc
         return;
     }
     if (stanza->attribute_count == TREE_ATTRIBUTES_MAX) {
-        if (!stanza->incomplete)
+        if (!builder->stanza_reported)
             diagnostic_error(builder->diagnostics, key_at, "a stanza has at most %u attributes",
                              TREE_ATTRIBUTES_MAX);
-        stanza->incomplete = true;
+        builder->stanza_reported = stanza->incomplete = true;
         return;
     }
     if (builder->all_attributes++ == TREE_FILE_ATTRIBUTES_MAX) {

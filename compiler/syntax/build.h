@@ -22,6 +22,7 @@ struct builder {
 
     struct tree_stanza *stanza; /* the open one; NULL before the first */
     size_t attribute_capacity;
+    bool stanza_reported; /* it is over a limit, and said so */
 
     /* The rule line being read. */
     struct tree_piece *pieces; /* of the word being read */

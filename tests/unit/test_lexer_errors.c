@@ -261,6 +261,35 @@ static void reports_what_is_not_text(void **state)
             "t:3:4: note: lines end in LF or in CR LF\n");
 }
 
+/* The range of each kind of wrong byte is that byte, or the mark. */
+static void ranges_over_one_byte(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new(0);
+    static const char text[] = "\xef\xbb\xbf\n\0\n\xff\n\rx\n";
+    struct source *source = source_from_text(arena, "t", text, sizeof text - 1);
+    struct diagnostics *diagnostics = diagnostics_new(arena, source);
+    encoding_check(arena, source, diagnostics);
+    char *printed = NULL;
+    size_t size;
+    FILE *out = open_memstream(&printed, &size);
+    assert_non_null(out);
+    diagnostics_print(diagnostics, out, DIAGNOSTIC_JSON);
+    fclose(out);
+    const char *line = printed;
+    for (int i = 1; i <= 4; i++) {
+        char expected[128];
+        snprintf(expected, sizeof expected,
+                 "{\"file\":\"t\",\"line\":%d,\"column\":1,\"end_line\":%d,\"end_column\":2,", i,
+                 i);
+        assert_memory_equal(line, expected, strlen(expected));
+        line = strchr(line, '\n') + 1;
+    }
+    assert_string_equal(line, "");
+    free(printed);
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +300,7 @@ int main(void)
         cmocka_unit_test(reports_attributes),
         cmocka_unit_test(reports_values),
         cmocka_unit_test(reports_what_is_not_text),
+        cmocka_unit_test(ranges_over_one_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

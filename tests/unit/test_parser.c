@@ -415,6 +415,23 @@ static void keeps_limits(void **state)
                    "error: the comment above a rule has at most 65536 bytes\n");
 }
 
+static void reports_a_stanza_once(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    buffer_puts(&text, "x\n broken\n");
+    repeat(&text, " a=b\n", TREE_ATTRIBUTES_MAX + 3);
+    struct fixture f = parse_bytes(buffer_text(&text), text.length);
+    assert_int_equal(diagnostics_errors(f.diagnostics), 2);
+    assert_int_equal(f.file->rules[0]->stanza.attribute_count, TREE_ATTRIBUTES_MAX);
+    assert_true(f.file->rules[0]->stanza.incomplete);
+    arena_free(f.arena);
+    f = parse_bytes(buffer_text(&text) + 10, text.length - 10);
+    assert_int_equal(diagnostics_errors(f.diagnostics), TREE_ATTRIBUTES_MAX + 3); /* no stanza */
+    arena_free(f.arena);
+    buffer_free(&text);
+}
+
 /* What follows on a line that is over a limit is not looked at. */
 static void reports_a_line_once(void **state)
 {
@@ -464,6 +481,7 @@ static void keeps_limits_of_the_file(void **state)
     errors = printed_errors(&f);
     assert_non_null(strstr(errors, "t:1000102:2: error: a rules file has at most 1000000 "
                                    "attributes\n"));
+    assert_true(f.file->rules[100]->stanza.incomplete);
     free(errors);
     arena_free(f.arena);
     buffer_free(&text);
@@ -534,6 +552,7 @@ int main(void)
         cmocka_unit_test(recovers_at_line_ends),
         cmocka_unit_test(keeps_limits),
         cmocka_unit_test(reports_a_line_once),
+        cmocka_unit_test(reports_a_stanza_once),
         cmocka_unit_test(keeps_limits_of_the_file),
         cmocka_unit_test(leaves_long_comments_out),
         cmocka_unit_test(reads_any_text),
