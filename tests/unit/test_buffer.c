@@ -22,6 +22,7 @@ static void starts_empty_and_grows(void **state)
     assert_string_equal(buffer_text(&buffer), "");
     buffer_puts(&buffer, "x");
     buffer_format(&buffer, "%05d", 42);
+    buffer_format(&buffer, "%s", "");
     buffer_add(&buffer, "y\0z", 3);
     assert_memory_equal(buffer.text, "x00042y\0z", 10);
     assert_int_equal(buffer.length, 9);

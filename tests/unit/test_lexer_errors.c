@@ -261,15 +261,19 @@ static void reports_what_is_not_text(void **state)
             "t:3:4: note: lines end in LF or in CR LF\n");
 }
 
-/* The range of each kind of wrong byte is that byte, or the mark. */
-static void ranges_over_one_byte(void **state)
+/* Reads a text and wants its errors' ranges, as JSON tells them: a caret alone does not tell an empty
+ * range from one of one byte. */
+static void ranges(const char *text, size_t length, const unsigned (*expected)[3], size_t count)
 {
-    (void)state;
     struct arena *arena = arena_new(0);
-    static const char text[] = "\xef\xbb\xbf\n\0\n\xff\n\rx\n";
-    struct source *source = source_from_text(arena, "t", text, sizeof text - 1);
+    struct source *source = source_from_text(arena, "t", text, length);
     struct diagnostics *diagnostics = diagnostics_new(arena, source);
-    encoding_check(arena, source, diagnostics);
+    struct lexer lexer;
+    union RULES_STYPE token;
+    struct span at;
+    lexer_start(&lexer, arena, source, encoding_check(arena, source, diagnostics), diagnostics);
+    while (lexer_next(&lexer, &token, &at) != LEX_YYEOF)
+        ;
     char *printed = NULL;
     size_t size;
     FILE *out = open_memstream(&printed, &size);
@@ -277,17 +281,33 @@ static void ranges_over_one_byte(void **state)
     diagnostics_print(diagnostics, out, DIAGNOSTIC_JSON);
     fclose(out);
     const char *line = printed;
-    for (int i = 1; i <= 4; i++) {
-        char expected[128];
-        snprintf(expected, sizeof expected,
-                 "{\"file\":\"t\",\"line\":%d,\"column\":1,\"end_line\":%d,\"end_column\":2,", i,
-                 i);
-        assert_memory_equal(line, expected, strlen(expected));
+    for (size_t i = 0; i < count; i++) {
+        char begin[128];
+        snprintf(begin, sizeof begin,
+                 "{\"file\":\"t\",\"line\":%u,\"column\":%u,\"end_line\":%u,\"end_column\":%u,",
+                 expected[i][0], expected[i][1], expected[i][0], expected[i][2]);
+        assert_memory_equal(line, begin, strlen(begin));
         line = strchr(line, '\n') + 1;
     }
     assert_string_equal(line, "");
     free(printed);
     arena_free(arena);
+}
+
+static void has_exact_ranges(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\xef\xbb\xbf\n\0\n\xff\n\rx\n";
+    static const unsigned in_bytes[][3] = {{1, 1, 2}, {2, 1, 2}, {3, 1, 2}, {4, 1, 2}};
+    ranges(bytes, sizeof bytes - 1, in_bytes, 4);
+    static const char words[] = "a 'b\nc \\\n#\nd#{\n#a...{1}\n#a...{0,0}\n";
+    static const unsigned in_words[][3] = {{1, 3, 4}, {2, 3, 4}, {3, 1, 2},
+                                           {4, 2, 4}, {5, 6, 7}, {6, 6, 11}};
+    ranges(words, sizeof words - 1, in_words, 6);
+    static const char lines[] = " @\n a b\n a =\n a == b\n a = 'b'c\n #a = b\n a = 'b\n";
+    static const unsigned in_lines[][3] = {{1, 2, 3}, {2, 4, 5}, {3, 5, 5}, {4, 4, 6},
+                                           {5, 9, 10}, {6, 2, 3}, {7, 6, 7}};
+    ranges(lines, sizeof lines - 1, in_lines, 7);
 }
 
 int main(void)
@@ -300,7 +320,7 @@ int main(void)
         cmocka_unit_test(reports_attributes),
         cmocka_unit_test(reports_values),
         cmocka_unit_test(reports_what_is_not_text),
-        cmocka_unit_test(ranges_over_one_byte),
+        cmocka_unit_test(has_exact_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
