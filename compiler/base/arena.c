@@ -14,8 +14,15 @@ struct block {
     _Alignas(max_align_t) unsigned char bytes[];
 };
 
+struct slot {
+    struct slot *next;
+    const void *key;
+    void *pointer;
+};
+
 struct arena {
     struct block *newest;
+    struct slot *slots; /* few: a list is enough */
     size_t budget, used, held;
 };
 
@@ -147,6 +154,20 @@ char *arena_format(struct arena *arena, const char *format, ...)
     char *text = arena_format_list(arena, format, arguments);
     va_end(arguments);
     return text;
+}
+
+void **arena_slot(struct arena *arena, const void *key)
+{
+    struct slot *slot = arena->slots;
+    while (slot && slot->key != key)
+        slot = slot->next;
+    if (!slot) {
+        slot = arena_alloc(arena, sizeof *slot);
+        slot->key = key;
+        slot->next = arena->slots;
+        arena->slots = slot;
+    }
+    return &slot->pointer;
 }
 
 size_t arena_used(const struct arena *arena)

@@ -34,6 +34,10 @@ char *arena_format(struct arena *arena, const char *format, ...)
 char *arena_format_list(struct arena *arena, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* Where something worth computing once a compilation is remembered: a pointer, NULL at first, of its
+ * own for each `key` (the address of any object of the caller's; what it holds does not matter). */
+void **arena_slot(struct arena *arena, const void *key);
+
 /* Bytes handed out so far. */
 size_t arena_used(const struct arena *arena);
 

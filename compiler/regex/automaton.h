@@ -6,8 +6,9 @@
  * alphabet has no surrogates; U+0000 occurs only where a caller puts it (as the separator of
  * tokens in a command line). They live in the arena and never change.
  *
- * Every operation has a budget of states, and fails (NULL) when its result, or the subset
- * construction on the way, would pass it: no input makes it run away. */
+ * Every operation has a budget of states, and fails (NULL) when its result would pass it, or the
+ * construction on the way a small multiple of it (compiler/regex/construction.h has the bounds of time
+ * and memory): no input makes it run away. */
 #ifndef SLUICE_AUTOMATON_H
 #define SLUICE_AUTOMATON_H
 
@@ -18,7 +19,10 @@
 struct arena;
 struct pattern;
 
-#define AUTOMATON_STATES_MAX 20000u /* of one pattern's automaton: the language's stated limit */
+#define AUTOMATON_STATES_MAX 20000u        /* of one pattern's automaton: the language's stated limit */
+#define AUTOMATON_TRANSITIONS_MAX 8000000u /* of any automaton */
+#define AUTOMATON_PAIRS_MAX 4000000u       /* pairs of states that a comparison of two looks at */
+#define AUTOMATON_TABLE_MAX 16000000u      /* entries of a byte automaton's table */
 
 struct transition {
     uint32_t low, high; /* scalars, both included */
@@ -51,12 +55,14 @@ struct automaton *automaton_concat(struct arena *arena, const struct automaton *
                                    size_t count, uint32_t budget);
 struct automaton *automaton_repeat(struct arena *arena, const struct automaton *part,
                                    uint32_t minimum, uint32_t maximum, uint32_t budget);
-/* What is left of `a` without the values that start with '-'. */
+/* What is left of `a` without the values that start with '-'. Never NULL. */
 struct automaton *automaton_without_dash(struct arena *arena, const struct automaton *a);
 
 bool automaton_is_empty(const struct automaton *a);
 bool automaton_equal(const struct automaton *a, const struct automaton *b);
-/* Whether L(a) is within L(b); when not and `witness` is not NULL, the shortest value of a outside b. */
+/* Whether L(a) is within L(b); when not and `witness` is not NULL, the shortest value of a outside b.
+ * Both comparisons look at AUTOMATON_PAIRS_MAX pairs of states at most; when that does not suffice,
+ * the answer is the careful one, "not within" or "they share one", with *witness NULL. */
 bool automaton_contains(struct arena *arena, const struct automaton *b, const struct automaton *a,
                         const char **witness, size_t *witness_length);
 /* Whether they share a value; the shortest one in *witness unless NULL. */
