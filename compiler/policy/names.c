@@ -146,9 +146,20 @@ static const struct pattern *find_name(void *context, const char *name, size_t l
     return NULL;
 }
 
+/* As its author wrote it: what PCRE2 is asked about. */
+static const char *find_text(void *context, const char *name, size_t length, size_t *text_length)
+{
+    struct check *check = context;
+    const struct named_pattern *named = table_find(&check->names, name, length);
+    if (!named)
+        return NULL;
+    *text_length = named->definition->value.length;
+    return named->definition->value.text;
+}
+
 struct pattern_names names_of(struct check *check)
 {
-    return (struct pattern_names){find_name, check};
+    return (struct pattern_names){.find = find_name, .context = check, .text = find_text};
 }
 
 const struct tree_attribute *names_definition(struct check *check, const char *name, size_t length)
