@@ -22,8 +22,11 @@ struct confinement_setup;
 struct confinement_host {
     int landlock_abi;          /* 0: this kernel has none */
     bool seccomp_filters;
+    uint32_t uid, gid;         /* of this process */
     bool user_namespaces;      /* this process may make one, with the others inside it */
-    bool mount_namespaces;     /* ... and change mounts in it */
+    bool privileged_namespaces; /* ... and has CAP_SYS_ADMIN, so that it needs none for the others */
+    bool mount_namespaces;     /* mounts can be changed in one of those */
+    bool own_proc;             /* a pid namespace in one of those can have its own /proc */
     bool process_list;         /* /proc tells a process's children: kill = tree needs it */
     int cgroup;                /* O_PATH descriptor of a cgroup v2 that is ours to divide, or -1 */
     bool cgroup_memory, cgroup_processes; /* its controllers */

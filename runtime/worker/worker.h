@@ -13,9 +13,10 @@
  * worker_order and worker_close may be used on an adopted worker, and end it once it is idle. What
  * those two say to each other is versioned by WORKER_PROTOCOL.
  *
- * When the broker's end of the control socket closes, an idle worker exits; a busy one sends SIGTERM
- * to its call's process group, two seconds later kills the tree, and exits: with the broker gone
- * nobody limits, records or answers that call any more. */
+ * When the broker's end of the control socket closes, an idle worker exits. A busy one sends SIGTERM
+ * to its call's process group and two seconds later kills what its rule's `kill` says (the tree, or
+ * the group), then exits: with the broker gone nobody limits, records or answers that call any more.
+ * What outlives the direct child under `kill = group` is let go on at once. */
 #ifndef SLUICE_WORKER_H
 #define SLUICE_WORKER_H
 
@@ -45,13 +46,14 @@ struct worker {
     /* the module's own */
     bool idle_follows;
     uint64_t call;
-    char *memory; /* shared with the worker; NULL when adopted */
+    char *memory;   /* shared with the worker; NULL when adopted */
+    uint32_t bytes; /* of it, used by the latest call */
 };
 
 /* One call, as the broker hands it to a worker. Every descriptor stays the broker's (the worker gets
  * duplicates); strings are read before worker_run returns. */
 struct worker_call {
-    uint64_t call;         /* the call's number, for reports */
+    uint64_t call;         /* the call's number, for reports and orders; not 0 */
     uint32_t rule;         /* index into policy.rules */
     int input, output, error; /* become 0, 1, 2 */
     int executable;        /* O_PATH or readable descriptor of what runs (execveat) */
@@ -128,7 +130,9 @@ int worker_receive(struct worker *worker, struct worker_report *report);
  * worker is gone; -EAGAIN: its socket is full, try again later). `signal` counts for ORDER_SIGNAL. */
 int worker_order(struct worker *worker, enum worker_order order, int signal);
 
-/* A worker that an earlier image of this process started: takes over the three. */
+/* A worker that an earlier image of this process started, and that runs a call: takes over the
+ * three. Hand over only when worker_receive has returned 0, and end idle workers instead. Orders
+ * then mean whichever call it runs, which can be no other. */
 void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control);
 
 /* Ends an idle worker: closes what the broker holds of it, so that it exits by itself. A busy one

@@ -1,0 +1,55 @@
+#define _GNU_SOURCE 1
+
+#include "runtime/worker/limits.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* prlimit(2) on this process; by number, because the C libraries disagree on the first type. */
+static int limit_exchange(int resource, const struct rlimit *set, struct rlimit *get)
+{
+    return (int)syscall(SYS_prlimit64, 0, resource, set, get);
+}
+
+static void limit_add(struct limits *limits, int resource, rlim_t soft, rlim_t hard)
+{
+    struct rlimit now;
+    if (limit_exchange(resource, NULL, &now) == 0 && hard > now.rlim_max)
+        hard = now.rlim_max;
+    limits->all[limits->count++] = (struct limit){
+        .resource = resource,
+        .value = {.rlim_cur = soft < hard ? soft : hard, .rlim_max = hard},
+    };
+}
+
+static void limit_add_set(struct limits *limits, int resource, uint64_t value)
+{
+    if (value != LIMIT_UNSET)
+        limit_add(limits, resource, (rlim_t)value, (rlim_t)value);
+}
+
+void limits_prepare(struct limits *limits, const struct policy_limits *policy,
+                    const struct rlimit *open_files)
+{
+    limits->count = 0;
+    limit_add_set(limits, RLIMIT_AS, policy->memory);
+    limit_add_set(limits, RLIMIT_FSIZE, policy->file_size);
+    limit_add_set(limits, RLIMIT_NPROC, policy->processes);
+    limit_add_set(limits, RLIMIT_CORE, policy->core);
+    /* SIGXCPU at the limit, SIGKILL a second later for a program that takes no notice. */
+    if (policy->cpu_time != LIMIT_UNSET)
+        limit_add(limits, RLIMIT_CPU, (rlim_t)policy->cpu_time, (rlim_t)policy->cpu_time + 1);
+    if (policy->open_files != LIMIT_UNSET)
+        limit_add_set(limits, RLIMIT_NOFILE, policy->open_files);
+    else
+        limit_add(limits, RLIMIT_NOFILE, open_files->rlim_cur, open_files->rlim_max);
+}
+
+int limits_apply(const struct limits *limits)
+{
+    for (size_t i = 0; i < limits->count; i++)
+        if (limit_exchange(limits->all[i].resource, &limits->all[i].value, NULL) < 0)
+            return -errno;
+    return 0;
+}

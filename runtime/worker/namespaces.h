@@ -1,0 +1,32 @@
+/* Namespaces of a worker: which ones, and what is set up inside them before the first call.
+ *
+ * Owns the uid and gid maps, the mounts and the /proc of a worker's own namespaces. Runs in the
+ * worker, while it still has the privileges that a new user namespace (or the broker's
+ * CAP_SYS_ADMIN) gives; they are given up right after. Never changes anything outside. */
+#ifndef SLUICE_NAMESPACES_H
+#define SLUICE_NAMESPACES_H
+
+#include <stdbool.h>
+
+struct confinement_host;
+struct confinement_setup;
+
+/* What worker_start asks clone(2) for: 0 when the worker lives in the broker's namespaces. */
+unsigned long namespaces_flags(const struct confinement_setup *setup);
+
+/* Whether the worker has mounts of its own: descriptors from outside lead around them. */
+bool namespaces_has_mounts(const struct confinement_setup *setup);
+
+/* Sets up what namespaces_flags made, in the new process. Returns 0 or a negative errno. */
+int namespaces_enter(const struct confinement_setup *setup);
+
+/* Finds out what this host allows, by trying it in short-lived children: the members of `host` that
+ * speak of namespaces. host->uid and host->gid must be set. */
+void namespaces_probe(struct confinement_host *host);
+
+/* Opens, by its path in this worker's own mount namespace, the object that the broker opened in its
+ * own: a descriptor from outside would lead around the worker's mounts. Returns an O_PATH
+ * descriptor, or a negative errno; -ESTALE when the path names something else now. */
+int namespaces_reopen(const char *path, int outside);
+
+#endif

@@ -1,0 +1,118 @@
+#define _GNU_SOURCE 1
+
+#include "runtime/worker/objects.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/shared/descriptors.h"
+#include "runtime/shared/io.h"
+
+static struct setup_object *objects_grow(struct setup_objects *objects)
+{
+    if (objects->count == objects->capacity) {
+        size_t capacity = objects->capacity ? objects->capacity * 2 : 16;
+        struct setup_object *all = realloc(objects->all, capacity * sizeof *all);
+        if (!all)
+            return NULL;
+        objects->all = all;
+        objects->capacity = capacity;
+    }
+    return &objects->all[objects->count];
+}
+
+/* Takes over `descriptor` and `path` (may be NULL: out of memory). */
+static int objects_take(struct setup_objects *objects, int *descriptor, char *path,
+                        uint64_t rights)
+{
+    struct stat status;
+    int failure = 0;
+    struct setup_object *object = NULL;
+
+    if (fstat(*descriptor, &status) < 0)
+        failure = -errno;
+    else if (S_ISLNK(status.st_mode))
+        failure = -ELOOP;
+    else if (objects->count >= SETUP_OBJECTS_MAX)
+        failure = -E2BIG;
+    else if (!path || !(object = objects_grow(objects)))
+        failure = -ENOMEM;
+    if (failure < 0) {
+        free(path);
+        return failure;
+    }
+    *object = (struct setup_object){
+        .descriptor = descriptor_steal(descriptor),
+        .path = path,
+        .rights = rights,
+        .is_directory = S_ISDIR(status.st_mode),
+        .is_regular = S_ISREG(status.st_mode),
+    };
+    objects->count++;
+    return 0;
+}
+
+int objects_add(struct setup_objects *objects, const char *path, uint64_t rights)
+{
+    cleanup_fd int descriptor = open(path, O_PATH | O_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    return objects_take(objects, &descriptor, strdup(path), rights);
+}
+
+int objects_add_at(struct setup_objects *objects, int directory, const char *directory_path,
+                   const char *name, uint64_t rights)
+{
+    cleanup_fd int descriptor = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    size_t size = strlen(directory_path) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path) {
+        struct text text;
+        text_start(&text, path, size);
+        text_append(&text, strcmp(directory_path, "/") == 0 ? "" : directory_path);
+        text_append_char(&text, '/');
+        text_append(&text, name);
+    }
+    return objects_take(objects, &descriptor, path, rights);
+}
+
+void objects_remove(struct setup_objects *objects, size_t index)
+{
+    descriptor_close(&objects->all[index].descriptor);
+    free(objects->all[index].path);
+    objects->count--;
+    memmove(&objects->all[index], &objects->all[index + 1],
+            (objects->count - index) * sizeof objects->all[0]);
+}
+
+int object_real_path(const struct setup_object *object, char *path, size_t size)
+{
+    char link[32];
+    struct text text;
+    text_start(&text, link, sizeof link);
+    text_append(&text, "/proc/self/fd/");
+    text_append_signed(&text, object->descriptor);
+    ssize_t length = readlink(link, path, size);
+    if (length < 0)
+        return -errno;
+    if ((size_t)length >= size)
+        return -ENAMETOOLONG;
+    path[length] = '\0';
+    return path[0] == '/' ? 0 : -ENOENT;
+}
+
+void objects_release(struct setup_objects *objects)
+{
+    for (size_t i = 0; i < objects->count; i++) {
+        descriptor_close(&objects->all[i].descriptor);
+        free(objects->all[i].path);
+    }
+    free(objects->all);
+    *objects = (struct setup_objects){0};
+}

@@ -1,0 +1,137 @@
+#define _GNU_SOURCE 1
+
+#include "runtime/worker/prelude.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/shared/descriptors.h"
+#include "runtime/worker/setup.h"
+
+#define CALL_CLOSE_RANGE 436 /* Linux 5.9; one number on every architecture */
+#define SIGNALS 64
+#define SIGNAL_ACTION_BYTES 64 /* more than struct sigaction of the kernel on any architecture */
+
+/* Closes first..last. */
+static int range_close(unsigned first, unsigned last)
+{
+    if (first > last)
+        return 0;
+    if (syscall(CALL_CLOSE_RANGE, first, last, 0) == 0)
+        return 0;
+    if (errno != ENOSYS)
+        return -errno;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    for (unsigned descriptor = first; descriptor <= last && descriptor < limit.rlim_max;
+         descriptor++)
+        close((int)descriptor);
+    return 0;
+}
+
+static int by_number(const void *left, const void *right)
+{
+    int a = *(const int *)left, b = *(const int *)right;
+    return (a > b) - (a < b);
+}
+
+static size_t collect(const struct setup_objects *objects, int *kept, size_t count)
+{
+    for (size_t i = 0; i < objects->count && count < SETUP_OBJECTS_MAX; i++)
+        kept[count++] = objects->all[i].descriptor;
+    return count;
+}
+
+int prelude_descriptors(const struct confinement_setup *setup, int control)
+{
+    int kept[SETUP_OBJECTS_MAX + 1];
+    size_t count = 0;
+
+    count = collect(&setup->grants, kept, count);
+    count = collect(&setup->libraries, kept, count);
+    count = collect(&setup->writable, kept, count);
+    count = collect(&setup->hidden, kept, count);
+    count = collect(&setup->guarded, kept, count);
+    kept[count++] = control;
+    qsort(kept, count, sizeof kept[0], by_number);
+
+    unsigned next = 3;
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < 3)
+            return -EBADF;
+        int status = (unsigned)kept[i] > next ? range_close(next, (unsigned)kept[i] - 1) : 0;
+        if (status < 0)
+            return status;
+        next = (unsigned)kept[i] + 1;
+    }
+    int status = range_close(next, UINT_MAX);
+    if (status < 0)
+        return status;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return -errno;
+    for (int standard = 0; status == 0 && standard <= 2; standard++)
+        if (dup2(null, standard) < 0)
+            status = -errno;
+    if (null > 2)
+        close(null);
+    return status;
+}
+
+static int signals_reset(void)
+{
+    /* All zero is SIG_DFL with no flags. The C libraries refuse the two or three signals that they
+     * use themselves, so the system call; SIGKILL and SIGSTOP say EINVAL. */
+    unsigned char action[SIGNAL_ACTION_BYTES] = {0};
+    for (int signal = 1; signal <= SIGNALS; signal++)
+        if (syscall(SYS_rt_sigaction, signal, action, NULL, SIGNALS / 8) < 0 &&
+            signal != SIGKILL && signal != SIGSTOP)
+            return -errno;
+    sigset_t all;
+    sigfillset(&all);
+    return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
+}
+
+/* Room for descriptors: of a call's grants, and of processes to be killed. The children get the
+ * limit that the broker was started with (limits.h). */
+static int descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+int prelude_process(void)
+{
+    if (setsid() < 0 && getpid() != getsid(0))
+        return -errno;
+    int status = signals_reset();
+    if (status == 0)
+        status = descriptors_raise();
+    if (status < 0)
+        return status;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+        prctl(PR_SET_NAME, "sluice-worker") < 0)
+        return -errno;
+    return 0;
+}
+
+int prelude_signals(void)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signals < 0 ? -errno : signals;
+}
