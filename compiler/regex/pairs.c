@@ -58,6 +58,17 @@ uint32_t pairs_add(struct pairs *pairs, uint32_t a, uint32_t b)
     return pairs->count++;
 }
 
+uint32_t pairs_add_step(struct pairs *pairs, uint32_t a, uint32_t b, uint32_t from, uint32_t scalar)
+{
+    uint32_t before = pairs->count;
+    uint32_t index = pairs_add(pairs, a, b);
+    if (pairs->count > before) {
+        pairs->items[index].from = from;
+        pairs->items[index].scalar = scalar;
+    }
+    return index;
+}
+
 struct pairs_walk pairs_walk(const struct pairs *pairs, uint32_t index)
 {
     const struct pair *pair = &pairs->items[index];
@@ -99,44 +110,40 @@ bool pairs_next(struct pairs_walk *walk, struct transition *step)
 
 /* ---- searching ------------------------------------------------------------------------------- */
 
-struct choice {
-    uint32_t rank, scalar, a, b;
-};
-
 static int choice_compare(const void *x, const void *y)
 {
-    uint32_t a = ((const struct choice *)x)->rank, b = ((const struct choice *)y)->rank;
+    uint32_t a = ((const struct pairs_choice *)x)->rank;
+    uint32_t b = ((const struct pairs_choice *)y)->rank;
     return a < b ? -1 : a > b;
+}
+
+void pairs_choose(struct pairs *pairs, struct pairs_walk walk, struct pairs_choices *choices)
+{
+    choices->count = 0;
+    for (struct transition step; pairs_next(&walk, &step);) {
+        uint32_t scalar = readable_best(step.low, step.high);
+        arena_grow(pairs->arena, &choices->items, &choices->capacity, choices->count + 1,
+                   sizeof *choices->items);
+        choices->items[choices->count++] =
+            (struct pairs_choice){readable_rank(scalar), scalar, walk.next_a, walk.next_b};
+    }
+    if (choices->count > 1)
+        qsort(choices->items, choices->count, sizeof *choices->items, choice_compare);
 }
 
 uint32_t pairs_search(struct pairs *pairs, pairs_wanted *wanted)
 {
-    struct choice *choices = NULL;
-    size_t capacity = 0;
+    struct pairs_choices choices = {0};
     pairs_add(pairs, 0, 0);
     for (uint32_t i = 0; i < pairs->count; i++) {
         if (wanted(pairs, pairs->items[i].a, pairs->items[i].b))
             return i;
         if (pairs->full)
             continue; /* what is there already may still be it */
-        size_t count = 0;
-        struct pairs_walk walk = pairs_walk(pairs, i);
-        for (struct transition step; pairs_next(&walk, &step);) {
-            uint32_t scalar = readable_best(step.low, step.high);
-            arena_grow(pairs->arena, &choices, &capacity, count + 1, sizeof *choices);
-            choices[count++] =
-                (struct choice){readable_rank(scalar), scalar, walk.next_a, walk.next_b};
-        }
-        if (count > 1)
-            qsort(choices, count, sizeof *choices, choice_compare);
-        for (size_t j = 0; j < count; j++) {
-            uint32_t before = pairs->count;
-            uint32_t index = pairs_add(pairs, choices[j].a, choices[j].b);
-            if (index == before && pairs->count > before) {
-                pairs->items[index].from = i;
-                pairs->items[index].scalar = choices[j].scalar;
-            }
-        }
+        pairs_choose(pairs, pairs_walk(pairs, i), &choices);
+        for (size_t j = 0; j < choices.count; j++)
+            pairs_add_step(pairs, choices.items[j].a, choices.items[j].b, i,
+                           choices.items[j].scalar);
     }
     return NONE;
 }

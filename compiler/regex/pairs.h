@@ -36,6 +36,10 @@ struct pairs *pairs_new(struct arena *scratch, const struct automaton *a, const 
 /* The index of a pair, which is added (as a start) when it is new; 0 when there is no room. */
 uint32_t pairs_add(struct pairs *pairs, uint32_t a, uint32_t b);
 
+/* The same, reached from another by a scalar; how it is reached stays when the pair is known. */
+uint32_t pairs_add_step(struct pairs *pairs, uint32_t a, uint32_t b, uint32_t from,
+                        uint32_t scalar);
+
 /* The steps that a pair has, in ascending order of scalars. */
 struct pairs_walk {
     const struct automaton_state *p, *q; /* q NULL: stopped */
@@ -47,6 +51,17 @@ struct pairs_walk {
 struct pairs_walk pairs_walk(const struct pairs *pairs, uint32_t index);
 /* The next range of scalars that lead to one pair (its target is not filled); false at the end. */
 bool pairs_next(struct pairs_walk *walk, struct transition *step);
+
+/* A step of a pair, by its most readable scalar. */
+struct pairs_choice {
+    uint32_t rank, scalar, a, b;
+};
+struct pairs_choices {
+    struct pairs_choice *items;
+    size_t count, capacity;
+};
+/* Fills `choices` with the steps of a walk, the most readable first. */
+void pairs_choose(struct pairs *pairs, struct pairs_walk walk, struct pairs_choices *choices);
 
 /* Searches from the initial states for a pair that `wanted` takes, breadth first, each state's steps
  * from the most readable scalar on. Its index, or NONE (see pairs.full). */
