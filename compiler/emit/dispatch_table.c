@@ -68,7 +68,7 @@ static const char walk_code[] =
     "    return step->buckets[at].target;\n"
     "}\n"
     "\n"
-    "/* Calls itself as deep as the steps are nested (DEPTH). */\n"
+    "/* Calls itself as deep as steps are nested, which is 48 at most. */\n"
     "static void walk(struct search *search, target to)\n"
     "{\n"
     "    while (to) {\n"
@@ -106,7 +106,11 @@ struct writer {
     const struct layout *layout;
     struct named_step *steps;
     size_t count, capacity;
+    struct table names; /* taken ones */
 };
+
+/* The generated text says how deep the walk nests. */
+_Static_assert(DISPATCH_DEPTH_MAX == 48, "walk_code names this number");
 
 /* A step's name: the words on the way to it, and a hash of that way. */
 static const char *step_name(struct writer *writer, const char *path, size_t length)
@@ -116,6 +120,10 @@ static const char *step_name(struct writer *writer, const char *path, size_t len
     const char *name = arena_format(writer->arena, "%s_%s", buffer_text(&words),
                                     name_hash(writer->arena, path, length));
     buffer_free(&words);
+    while (table_find(&writer->names, name, strlen(name)))
+        name = arena_format(writer->arena, "%s_%s", name,
+                            name_hash(writer->arena, name, strlen(name)));
+    table_add(writer->arena, &writer->names, name, strlen(name), writer);
     return name;
 }
 
@@ -245,7 +253,7 @@ static void step_add(struct buffer *out, const struct named_step *step)
 void dispatch_table_add(struct arena *arena, struct buffer *out, const struct layout *layout,
                         const struct dispatch_node *root)
 {
-    struct writer writer = {arena, layout, NULL, 0, 0};
+    struct writer writer = {.arena = arena, .layout = layout};
     struct buffer path = {0};
     const char *first = target_add(&writer, root, &path);
     buffer_free(&path);
@@ -268,6 +276,6 @@ void dispatch_table_add(struct arena *arena, struct buffer *out, const struct la
     for (size_t i = 0; i < layout->model->rule_count; i++)
         buffer_format(out, "    [RULE_%s] = rule_%s,\n", layout->rules[i].name,
                       layout->rules[i].name);
-    buffer_format(out, "};\n\n#define FIRST %s\n#define DEPTH %u\n\n", first, root->depth);
+    buffer_format(out, "};\n\n#define FIRST %s\n\n", first);
     buffer_puts(out, walk_code);
 }
