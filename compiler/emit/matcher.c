@@ -251,10 +251,12 @@ static bool choose_parts(struct chooser *chooser, const struct pattern *tree)
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* Whether re2c makes this tree into code of a bounded size: our own construction of it, which has a
- * budget, succeeds, and few states are left. */
+/* Whether re2c makes this tree into code of a bounded size, in a bounded time: it is not much when
+ * written out, our own construction of it succeeds within its budget, and few states are left. */
 static bool is_codable(struct arena *arena, const struct pattern *tree, uint32_t limit)
 {
+    if (tree_weight(tree) > MATCHER_CODE_WEIGHT)
+        return false;
     const struct automaton *automaton = automaton_from_pattern(arena, tree, MATCHER_CODE_STATES);
     return automaton && automaton_bytes(arena, automaton, limit);
 }

@@ -25,6 +25,8 @@ struct arena;
 #define MATCHER_SMALL_STATES 16u
 /* States up to which re2c code is written: above, the C compiler becomes slow. */
 #define MATCHER_CODE_STATES 500u
+/* Sets and ranges, with repetitions written out, up to which re2c is given a tree. */
+#define MATCHER_CODE_WEIGHT 4000u
 /* States and entries (states times classes of bytes) up to which a table is written. */
 #define MATCHER_TABLE_STATES 65535u
 #define MATCHER_TABLE_ENTRIES (4u * 1024 * 1024)

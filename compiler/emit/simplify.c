@@ -233,3 +233,13 @@ bool tree_is_ascii(const struct pattern *tree)
             return false;
     return true;
 }
+
+uint32_t tree_weight(const struct pattern *tree)
+{
+    uint64_t weight = tree->kind == PATTERN_SET ? tree->set.count : 1;
+    for (size_t i = 0; i < tree->child_count; i++)
+        weight += tree_weight(tree->children[i]);
+    if (tree->kind == PATTERN_REPEAT)
+        weight *= tree->maximum == PATTERN_REPEAT_NONE ? tree->minimum + 1 : tree->maximum;
+    return weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+}

@@ -30,4 +30,7 @@ bool tree_fixed_length(const struct pattern *tree, uint32_t *length);
 /* Whether every set in it is ASCII. */
 bool tree_is_ascii(const struct pattern *tree);
 
+/* How much it is with its repetitions written out: sets and the ranges in them. At most UINT32_MAX. */
+uint32_t tree_weight(const struct pattern *tree);
+
 #endif
