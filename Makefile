@@ -69,7 +69,8 @@ LIB              := $(BUILD)/lib/sluice
 # ---- what is built ------------------------------------------------------------------------------
 
 .PHONY: all
-all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a $(LIB)/.sources
+all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a \
+     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources
 
 $(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
@@ -86,12 +87,18 @@ $(LIB)/libruntime-glibc.a: $(GLIBC_OBJECTS)
 	@mkdir -p $(@D); rm -f $@
 	ar rcsD $@ $^
 
+# What every compile links with its own matchers, to try them.
+$(LIB)/verify-musl.o: $(BUILD)/musl/runtime/verify/verify.o
+	install -D -m 644 $< $@
+$(LIB)/verify-glibc.o: $(BUILD)/glibc/runtime/verify/verify.o
+	install -D -m 644 $< $@
+
 $(BUILD)/libruntime-host.a: $(HOST_OBJECTS) $(patsubst %.c,$(BUILD)/host/%.o,$(filter-out $(CLIENT_MAIN),$(CLIENT_SOURCES)))
 	@rm -f $@
 	ar rcsD $@ $^
 
 # The runtime's sources travel with the compiler: --cc and --target build it for other machines.
-$(LIB)/.sources: $(RUNTIME_SOURCES) $(wildcard runtime/*/*.h) $(wildcard runtime/*/*.def)
+$(LIB)/.sources: $(RUNTIME_SOURCES) runtime/verify/verify.c $(wildcard runtime/*/*.h) $(wildcard runtime/*/*.def)
 	@mkdir -p $(LIB)
 	rm -rf $(LIB)/runtime
 	for file in $^; do install -D -m 644 $$file $(LIB)/$$file; done

@@ -44,16 +44,13 @@ static void literal_add(struct buffer *out, const char *name, const struct match
 
 /* ---- re2c ------------------------------------------------------------------------------------ */
 
-/* A re2c block that takes all that is left of the value. `and` is a further condition, or "". */
-static void whole_block_add(struct arena *arena, struct buffer *out, const struct pattern *tree,
-                            const char *and)
+/* A re2c block that takes all of the value, or nothing. */
+static void whole_block_add(struct arena *arena, struct buffer *out, const struct pattern *tree)
 {
-    buffer_puts(out, "    /*!re2c\n");
-    re2c_definitions(arena, out, &tree, 1, 8);
-    buffer_puts(out, "        ");
-    re2c_expression(arena, out, tree);
-    buffer_format(out, " \"\\x00\" { return at == length + 1%s ? POLICY_YES : POLICY_NO; }\n", and);
-    buffer_puts(out, "        * { return POLICY_NO; }\n    */\n");
+    struct re2c_text text = re2c_text(arena, tree, 8);
+    buffer_format(out, "    /*!re2c\n%s        %s \"\\x00\"", text.definitions, text.expression);
+    buffer_puts(out, " { return at == length + 1 ? POLICY_YES : POLICY_NO; }\n"
+                     "        * { return POLICY_NO; }\n    */\n");
 }
 
 static void code_add(struct arena *arena, struct buffer *out, const char *name,
@@ -61,42 +58,33 @@ static void code_add(struct arena *arena, struct buffer *out, const char *name,
 {
     function_begin(out, name);
     buffer_puts(out, "    uint32_t at = 0;\n\n");
-    whole_block_add(arena, out, tree, "");
+    whole_block_add(arena, out, tree);
     buffer_puts(out, "}\n");
 }
 
-/* `EXPRESSION >= least && EXPRESSION <= most`, without what always holds. */
-static void bounds_add(struct buffer *out, const char *expression, uint32_t least, uint32_t most,
-                       const char *below, const char *join, const char *above)
+/* Whether a count is out of its bounds: `COUNT < least || COUNT > most`, without what never holds. */
+static void bounds_add(struct buffer *out, const char *count, uint32_t least, uint32_t most)
 {
     if (least > 0)
-        buffer_format(out, "%s %s %u", expression, below, least);
+        buffer_format(out, "%s < %u", count, least);
     if (least > 0 && most != MATCHER_UNBOUNDED)
-        buffer_puts(out, join);
+        buffer_puts(out, " || ");
     if (most != MATCHER_UNBOUNDED)
-        buffer_format(out, "%s %s %u", expression, above, most);
+        buffer_format(out, "%s > %u", count, most);
 }
 
-/* The value as one part that is there once: the length is looked at first where bytes are characters,
- * else afterwards. */
+/* The value as one part that is there once, within its bounds. */
 static void split_add(struct arena *arena, struct buffer *out, const char *name,
                       const struct matcher_part *part)
 {
     function_begin(out, name);
-    buffer_puts(out, "    uint32_t at = 0;\n\n");
-    if (part->ascii) {
-        buffer_puts(out, "    if (");
-        bounds_add(out, "length", part->least, part->most, "<", " || ", ">");
-        buffer_puts(out, ")\n        return POLICY_NO;\n");
-        whole_block_add(arena, out, part->tree, "");
-    } else {
-        struct buffer condition = {0};
-        buffer_puts(&condition, " && ");
-        bounds_add(&condition, "scalar_count(bytes, length)", part->least, part->most,
-                   ">=", " && ", "<=");
-        whole_block_add(arena, out, part->tree, buffer_text(&condition));
-        buffer_free(&condition);
-    }
+    buffer_puts(out, "    uint32_t at = 0;\n");
+    if (!part->ascii)
+        buffer_puts(out, "    const uint32_t count = scalar_count(bytes, length);\n");
+    buffer_puts(out, "\n    if (");
+    bounds_add(out, part->ascii ? "length" : "count", part->least, part->most);
+    buffer_puts(out, ")\n        return POLICY_NO;\n");
+    whole_block_add(arena, out, part->tree);
     buffer_puts(out, "}\n");
 }
 
@@ -111,17 +99,15 @@ static void part_function_add(struct arena *arena, struct buffer *out, const cha
     buffer_puts(out, "    uint32_t at = *from, end = at;\n    (void)end;\n\n    /*!re2c\n"
                      "        re2c:define:YYBACKUP = \"end = at;\";\n"
                      "        re2c:define:YYRESTORE = \"at = end;\";\n");
-    re2c_definitions(arena, out, &part->tree, 1, 8);
-    buffer_puts(out, "        ");
-    re2c_expression(arena, out, part->tree);
+    struct re2c_text text = re2c_text(arena, part->tree, 8);
+    buffer_format(out, "%s        %s", text.definitions, text.expression);
     buffer_puts(out, " { goto taken; }\n        * { return false; }\n    */\ntaken:\n");
     bool counted = part->least > 0 || part->most != MATCHER_UNBOUNDED;
     if (counted && !part->ascii)
         buffer_puts(out, "    const uint32_t count = scalar_count(bytes + *from, at - *from);\n");
     if (counted) {
         buffer_puts(out, "    if (");
-        bounds_add(out, part->ascii ? "at - *from" : "count", part->least, part->most,
-                   "<", " || ", ">");
+        bounds_add(out, part->ascii ? "at - *from" : "count", part->least, part->most);
         buffer_puts(out, ")\n        return false;\n");
     }
     buffer_puts(out, "    *from = at;\n    return true;\n}\n\n");

@@ -211,7 +211,7 @@ static void buckets_add(struct writer *writer, struct buffer *out, const struct 
                       step->children[buckets[at] - node->branches]);
         if (buckets[at]->word) {
             buffer_puts(out, " /* ");
-            comment_add(out, buckets[at]->word, buckets[at]->length);
+            comment_text(out, buckets[at]->word, buckets[at]->length);
             buffer_puts(out, " */");
         }
         buffer_char(out, '\n');

@@ -14,6 +14,7 @@ struct emitted *emit_policy(struct arena *arena, const struct model *model,
     struct emitted *emitted = arena_alloc(arena, sizeof *emitted);
     emitted->arena = arena;
     const struct layout *layout = layout_make(arena, model);
+    emitted->layout = layout;
     policy_emit(emitted, layout);
     texts_emit(emitted, layout);
     rules_emit(emitted, layout);

@@ -10,7 +10,7 @@
 void emitted_head(struct buffer *out, const struct model *model, const char *holds)
 {
     buffer_puts(out, EMITTED_MARK);
-    comment_add(out, model->file, strlen(model->file));
+    comment_text(out, model->file, strlen(model->file));
     buffer_puts(out, ": change the rules, not this file.\n *\n * ");
     for (; *holds; holds++) {
         buffer_char(out, *holds);

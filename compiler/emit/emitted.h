@@ -10,6 +10,7 @@
 
 struct arena;
 struct buffer;
+struct layout;
 struct model;
 
 /* How every generated file begins; by it a later emit knows which files are its own. */
@@ -23,6 +24,7 @@ struct emitted_file {
 
 struct emitted {
     struct arena *arena;
+    const struct layout *layout; /* what it was made from */
     struct emitted_file *files;
     size_t count, capacity;
 };

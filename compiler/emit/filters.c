@@ -67,7 +67,7 @@ static void instruction_add(struct buffer *out, const struct sock_filter *instru
     else
         buffer_format(out, "    {0x%02x, ", instruction->code);
     buffer_format(out, "%u, %u, 0x%08x}, /* ", instruction->jt, instruction->jf, instruction->k);
-    comment_add(out, comment, strlen(comment));
+    comment_text(out, comment, strlen(comment));
     buffer_puts(out, " */\n");
 }
 

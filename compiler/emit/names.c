@@ -46,7 +46,7 @@ static bool is_unsafe_in_comment(const char *text, size_t length, size_t at)
     return text[at] == '?' && at > 0 && text[at - 1] == '?';
 }
 
-void comment_add(struct buffer *out, const char *text, size_t length)
+void comment_text(struct buffer *out, const char *text, size_t length)
 {
     size_t shown = 0;
     for (size_t at = 0; at < length;) {

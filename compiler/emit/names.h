@@ -27,6 +27,6 @@ const char *name_hash(struct arena *arena, const void *bytes, size_t length);
 /* Appends text for the inside of a C comment, on one line. A '/' beside a '*', the second of two '?'
  * (trigraphs) and whatever cannot be seen for what it is (control characters, marks that change the
  * direction of text, malformed UTF-8) are written as \x{...}, which means the same in a pattern. */
-void comment_add(struct buffer *out, const char *text, size_t length);
+void comment_text(struct buffer *out, const char *text, size_t length);
 
 #endif

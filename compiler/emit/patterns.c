@@ -72,10 +72,10 @@ static void header_emit(struct emitted *emitted, const struct layout *layout, st
 
 static void line_text(struct buffer *out, const struct model_pattern *line)
 {
-    comment_add(out, line->text, line->length);
-    if (strcmp(line->text, line->pcre2) != 0) {
+    comment_text(out, line->text, line->length);
+    if (line->pcre2 && strcmp(line->text, line->pcre2) != 0) {
         buffer_puts(out, "\n * which is ");
-        comment_add(out, line->pcre2, strlen(line->pcre2));
+        comment_text(out, line->pcre2, strlen(line->pcre2));
     }
 }
 
@@ -86,10 +86,10 @@ static void token_text(struct buffer *out, const struct accept *accept)
         if (piece->is_slot) {
             const char *name = accept->rule->slots[piece->slot].name;
             buffer_puts(out, "#{");
-            comment_add(out, name, strlen(name));
+            comment_text(out, name, strlen(name));
             buffer_char(out, '}');
         } else {
-            comment_add(out, piece->literal, piece->literal_length);
+            comment_text(out, piece->literal, piece->literal_length);
         }
     }
 }
@@ -107,7 +107,7 @@ static void comment_emit(struct buffer *out, const struct accept *accept)
             const struct model_pattern *line = &accept->language->lines[i];
             buffer_puts(out, i ? "\n * and " : "");
             buffer_puts(out, line->excluded ? "not " : "");
-            comment_add(out, line->text, line->length);
+            comment_text(out, line->text, line->length);
         }
         break;
     case ACCEPT_TOKEN:
@@ -223,7 +223,7 @@ static void accept_emit(struct emitted *emitted, const struct layout *layout,
     comment_emit(&body, accept);
     bool re2c = function_emit(emitted, layout, diagnostics, accept, &body);
     buffer_puts(out, EMITTED_MARK);
-    comment_add(out, layout->model->file, strlen(layout->model->file));
+    comment_text(out, layout->model->file, strlen(layout->model->file));
     buffer_puts(out, ". */\n#include \"patterns.h\"\n\n");
     if (re2c)
         buffer_puts(out, "/*!include:re2c \"whole.re\" */\n\n");

@@ -47,61 +47,76 @@ static void ranges_add(struct buffer *out, const struct scalar_range *ranges, si
 
 /* ---- sets with a name ------------------------------------------------------------------------ */
 
-static bool set_has_name(struct charset set)
-{
-    return set.count > RE2C_SET_RANGES;
-}
+/* A set of the tree, and how often it stands there. */
+struct known_set {
+    const char *key; /* its ranges, spelled out */
+    size_t uses;
+    const char *name; /* NULL: it is written where it stands */
+};
 
-/* Depends on the ranges alone. */
-static const char *set_name(struct arena *arena, struct charset set)
+struct writer {
+    struct arena *arena;
+    struct table sets; /* of struct known_set, by key */
+    unsigned indent;
+    struct buffer definitions, expression;
+};
+
+static struct known_set *set_known(struct writer *writer, struct charset set)
 {
-    struct buffer content = {0};
+    struct buffer key = {0};
     for (size_t i = 0; i < set.count; i++)
-        buffer_format(&content, "%x-%x ", set.ranges[i].low, set.ranges[i].high);
-    const char *name =
-        arena_format(arena, "set_%s", name_hash(arena, buffer_text(&content), content.length));
-    buffer_free(&content);
-    return name;
+        buffer_format(&key, "%x-%x ", set.ranges[i].low, set.ranges[i].high);
+    struct known_set *known = table_find(&writer->sets, buffer_text(&key), key.length);
+    if (!known) {
+        known = arena_alloc(writer->arena, sizeof *known);
+        known->key = arena_copy(writer->arena, buffer_text(&key), key.length);
+        table_add(writer->arena, &writer->sets, known->key, key.length, known);
+    }
+    buffer_free(&key);
+    return known;
 }
 
-static void definition_add(struct buffer *out, const char *name, struct charset set,
-                           unsigned indent)
+static void sets_count(struct writer *writer, const struct pattern *tree)
 {
-    buffer_format(out, "%*s%s =\n", (int)indent, "", name);
+    if (tree->kind == PATTERN_SET)
+        set_known(writer, tree->set)->uses++;
+    for (size_t i = 0; i < tree->child_count; i++)
+        sets_count(writer, tree->children[i]);
+}
+
+static void definition_add(struct writer *writer, const char *name, struct charset set)
+{
+    struct buffer *out = &writer->definitions;
+    buffer_format(out, "%*s%s =", (int)writer->indent, "", name);
     for (size_t i = 0; i < set.count; i += RANGES_A_LINE) {
         size_t count = set.count - i < RANGES_A_LINE ? set.count - i : RANGES_A_LINE;
-        buffer_format(out, "%*s", (int)indent + 4, "");
+        if (set.count > RANGES_A_LINE)
+            buffer_format(out, "\n%*s", (int)writer->indent + 4, "");
+        else
+            buffer_char(out, ' ');
         ranges_add(out, set.ranges + i, count);
-        buffer_puts(out, i + count < set.count ? " |\n" : ";\n");
+        buffer_puts(out, i + count < set.count ? " |" : ";\n");
     }
 }
 
-static void tree_define(struct arena *arena, struct buffer *out, const struct pattern *tree,
-                        unsigned indent, struct table *known)
+/* Names and defines the sets that deserve it, in the order in which they occur. */
+static void sets_define(struct writer *writer, const struct pattern *tree)
 {
-    if (tree->kind == PATTERN_SET && set_has_name(tree->set)) {
-        const char *name = set_name(arena, tree->set);
-        if (!table_find(known, name, strlen(name))) {
-            table_add(arena, known, name, strlen(name), known);
-            definition_add(out, name, tree->set, indent);
-        }
-    }
     for (size_t i = 0; i < tree->child_count; i++)
-        tree_define(arena, out, tree->children[i], indent, known);
-}
-
-void re2c_definitions(struct arena *arena, struct buffer *out, const struct pattern *const *trees,
-                      unsigned count, unsigned indent)
-{
-    struct table known = {0};
-    for (unsigned i = 0; i < count; i++)
-        tree_define(arena, out, trees[i], indent, &known);
+        sets_define(writer, tree->children[i]);
+    if (tree->kind != PATTERN_SET)
+        return;
+    struct known_set *known = set_known(writer, tree->set);
+    if (known->name || tree->set.count <= (known->uses > 1 ? RE2C_AGAIN_RANGES : RE2C_ONCE_RANGES))
+        return;
+    known->name = arena_format(writer->arena, "set_%s",
+                               name_hash(writer->arena, known->key, strlen(known->key)));
+    definition_add(writer, known->name, tree->set);
 }
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
-static void expression_add(struct arena *arena, struct buffer *out, const struct pattern *tree,
-                           enum binding around);
+static void expression_add(struct writer *writer, const struct pattern *tree, enum binding around);
 
 static bool is_one_scalar(const struct pattern *tree)
 {
@@ -109,13 +124,14 @@ static bool is_one_scalar(const struct pattern *tree)
            tree->set.ranges[0].low == tree->set.ranges[0].high;
 }
 
-static void concat_add(struct arena *arena, struct buffer *out, const struct pattern *tree)
+static void concat_add(struct writer *writer, const struct pattern *tree)
 {
+    struct buffer *out = &writer->expression;
     for (size_t i = 0; i < tree->child_count;) {
         if (i)
             buffer_char(out, ' ');
         if (!is_one_scalar(tree->children[i])) {
-            expression_add(arena, out, tree->children[i++], BINDING_CONCAT);
+            expression_add(writer, tree->children[i++], BINDING_CONCAT);
             continue;
         }
         buffer_char(out, '"');
@@ -142,9 +158,24 @@ static void count_add(struct buffer *out, uint32_t minimum, uint32_t maximum)
         buffer_format(out, "{%u,%u}", minimum, maximum);
 }
 
-static void expression_add(struct arena *arena, struct buffer *out, const struct pattern *tree,
-                           enum binding around)
+static void set_add(struct writer *writer, const struct pattern *tree)
 {
+    struct buffer *out = &writer->expression;
+    const struct known_set *known = set_known(writer, tree->set);
+    if (is_one_scalar(tree)) {
+        buffer_char(out, '"');
+        scalar_add(out, tree->set.ranges[0].low, false);
+        buffer_char(out, '"');
+    } else if (known->name) {
+        buffer_puts(out, known->name);
+    } else {
+        ranges_add(out, tree->set.ranges, tree->set.count);
+    }
+}
+
+static void expression_add(struct writer *writer, const struct pattern *tree, enum binding around)
+{
+    struct buffer *out = &writer->expression;
     enum binding own = tree->kind == PATTERN_ALTERNATE ? BINDING_ALTERNATE
                        : tree->kind == PATTERN_CONCAT  ? BINDING_CONCAT
                                                        : BINDING_REPEAT;
@@ -157,27 +188,19 @@ static void expression_add(struct arena *arena, struct buffer *out, const struct
         buffer_puts(out, "\"\"");
         break;
     case PATTERN_SET:
-        if (is_one_scalar(tree)) {
-            buffer_char(out, '"');
-            scalar_add(out, tree->set.ranges[0].low, false);
-            buffer_char(out, '"');
-        } else if (set_has_name(tree->set)) {
-            buffer_puts(out, set_name(arena, tree->set));
-        } else {
-            ranges_add(out, tree->set.ranges, tree->set.count);
-        }
+        set_add(writer, tree);
         break;
     case PATTERN_CONCAT:
-        concat_add(arena, out, tree);
+        concat_add(writer, tree);
         break;
     case PATTERN_ALTERNATE:
         for (size_t i = 0; i < tree->child_count; i++) {
             buffer_puts(out, i ? " | " : "");
-            expression_add(arena, out, tree->children[i], BINDING_ALTERNATE);
+            expression_add(writer, tree->children[i], BINDING_ALTERNATE);
         }
         break;
     case PATTERN_REPEAT:
-        expression_add(arena, out, tree->children[0], BINDING_REPEAT);
+        expression_add(writer, tree->children[0], BINDING_REPEAT);
         count_add(out, tree->minimum, tree->maximum);
         break;
     }
@@ -185,7 +208,16 @@ static void expression_add(struct arena *arena, struct buffer *out, const struct
         buffer_char(out, ')');
 }
 
-void re2c_expression(struct arena *arena, struct buffer *out, const struct pattern *tree)
+struct re2c_text re2c_text(struct arena *arena, const struct pattern *tree, unsigned indent)
 {
-    expression_add(arena, out, tree, BINDING_CONCAT);
+    struct writer writer = {.arena = arena, .indent = indent};
+    sets_count(&writer, tree);
+    sets_define(&writer, tree);
+    expression_add(&writer, tree, BINDING_CONCAT);
+    struct re2c_text made = {
+        arena_copy(arena, buffer_text(&writer.definitions), writer.definitions.length),
+        arena_copy(arena, buffer_text(&writer.expression), writer.expression.length)};
+    buffer_free(&writer.definitions);
+    buffer_free(&writer.expression);
+    return made;
 }

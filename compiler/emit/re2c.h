@@ -9,15 +9,16 @@ struct arena;
 struct buffer;
 struct pattern;
 
-/* Ranges up to which a set is written where it stands. */
-#define RE2C_SET_RANGES 12u
+/* Ranges up to which a set is written where it stands: if it occurs once, or again and again. */
+#define RE2C_ONCE_RANGES 12u
+#define RE2C_AGAIN_RANGES 2u
 
-/* The definitions that re2c_expression(tree) refers to, each on lines of its own, indented by
- * `indent` spaces. Definitions of one block are shared: pass every tree of the block at once. */
-void re2c_definitions(struct arena *arena, struct buffer *out, const struct pattern *const *trees,
-                      unsigned count, unsigned indent);
-
-/* The tree, simplified before (simplify.h), on one line. Recurses as deep as the tree. */
-void re2c_expression(struct arena *arena, struct buffer *out, const struct pattern *tree);
+/* A tree (simplified before: simplify.h) as definitions, which belong before the rules of a re2c
+ * block, and an expression on one line. Both live in the arena. Recurses as deep as the tree. */
+struct re2c_text {
+    const char *definitions; /* whole lines, each indented by `indent` spaces; may be "" */
+    const char *expression;
+};
+struct re2c_text re2c_text(struct arena *arena, const struct pattern *tree, unsigned indent);
 
 #endif

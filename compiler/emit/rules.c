@@ -177,9 +177,9 @@ static void slot_comment_add(const struct writer *writer, const char *indent, ui
 {
     const struct model_slot *what = &writer->rule->slots[slot];
     buffer_format(writer->out, "%s/* #", indent);
-    comment_add(writer->out, what->name, strlen(what->name));
+    comment_text(writer->out, what->name, strlen(what->name));
     buffer_puts(writer->out, ": ");
-    comment_add(writer->out, what->description, strlen(what->description));
+    comment_text(writer->out, what->description, strlen(what->description));
     buffer_puts(writer->out, " */\n");
 }
 
@@ -239,7 +239,7 @@ static void rule_emit(const struct layout *layout, size_t index, struct buffer *
                             rule_shape(&layout->model->rules[index])};
     const struct model_rule *rule = writer.rule;
     buffer_puts(out, "\n/* ");
-    comment_add(out, rule->text, strlen(rule->text));
+    comment_text(out, rule->text, strlen(rule->text));
     buffer_format(out,
                   " */\nenum policy_verdict rule_%s(const struct policy_request *request, uint32_t *slot)\n"
                   "{\n    const struct policy_bytes *argument = request->arguments;\n",

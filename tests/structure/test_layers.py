@@ -29,6 +29,7 @@ LAYERS = {
     "runtime/worker": {"runtime/shared", CONTRACT},
     "runtime/broker": {"runtime/worker", "runtime/shared", CONTRACT},
     "runtime/client": {"runtime/shared"},
+    "runtime/verify": {CONTRACT},
 }
 
 # What may not be reached even through other headers.

@@ -1,0 +1,201 @@
+#include "compiler/emit/build.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "compiler/base/arena.h"
+#include "compiler/emit/broker.h"
+#include "compiler/emit/emit.h"
+#include "compiler/emit/emitted.h"
+#include "compiler/emit/files.h"
+#include "compiler/emit/process.h"
+#include "compiler/emit/toolchain.h"
+#include "compiler/emit/units.h"
+#include "compiler/emit/validate.h"
+#include "compiler/policy/model.h"
+
+#define BROKER_BYTES_MAX ((size_t)1024 * 1024 * 1024)
+#define ANSWERS_BYTES_MAX ((size_t)1024 * 1024 * 1024)
+
+/* One compile. */
+struct build {
+    struct arena *arena;
+    const struct model *model;
+    const struct build_options *options;
+    struct process_context context;
+    struct toolchain toolchain, checker; /* for the broker; for the program that checks it */
+    const struct emitted *emitted;
+    struct output output;
+    struct timespec mark; /* when the last stage ended */
+};
+
+/* With --timings, says how long the stage that ends took. */
+static void stage_end(struct build *build, const char *stage)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double took = (double)(now.tv_sec - build->mark.tv_sec) * 1e3 +
+                  (double)(now.tv_nsec - build->mark.tv_nsec) / 1e6;
+    if (build->options->timings && stage)
+        fprintf(stderr, "%9.1f ms  %s\n", took, stage);
+    build->mark = now;
+}
+
+static const char *path_in(struct build *build, const char *name)
+{
+    return arena_format(build->arena, "%s/%s", build->context.folder, name);
+}
+
+/* ---- stages: each NULL, or what failed ------------------------------------------------------- */
+
+/* For another machine everything is compiled once more for this one, so that the matchers can be
+ * tried: it is the same C. */
+static const char *tools_find(struct build *build)
+{
+    const struct build_options *options = build->options;
+    struct toolchain_wishes wishes = {options->cc, options->target, options->runtime,
+                                      build->model->uses_pcre2};
+    const char *failure = toolchain_find(&build->context, &wishes, &build->toolchain);
+    build->checker = build->toolchain;
+    if (failure || !build->toolchain.foreign)
+        return failure;
+    wishes.cc = wishes.target = NULL;
+    return toolchain_find(&build->context, &wishes, &build->checker);
+}
+
+static const char *sources_write(struct build *build)
+{
+    const char *patterns = path_in(build, "patterns");
+    if (mkdir(patterns, 0700) != 0)
+        return arena_format(build->arena, "cannot make %s: %s", patterns, strerror(errno));
+    for (size_t i = 0; i < build->emitted->count; i++) {
+        const struct emitted_file *file = &build->emitted->files[i];
+        const char *failure =
+            file_write(build->arena, path_in(build, file->path), file->text, file->length);
+        if (failure)
+            return failure;
+    }
+    return NULL;
+}
+
+/* Everything from re2c to the two executables, "broker" and "checker". */
+static const char *sources_compile(struct build *build)
+{
+    struct plan plan = {.context = &build->context};
+    struct arguments broker = {0}, checker = {0};
+    plan_re2c(&plan, build->toolchain.re2c, build->emitted);
+    const char *failure = plan_compile(&plan, &build->toolchain, build->emitted, "", &broker);
+    if (!failure && build->toolchain.foreign)
+        failure = plan_compile(&plan, &build->checker, build->emitted, "check_", &checker);
+    if (!build->toolchain.foreign)
+        for (size_t i = 0; i < broker.count; i++)
+            arguments_add(&build->context, &checker, broker.items[i]);
+    if (!failure)
+        failure = plan_runtime(&plan, &build->toolchain, false, &broker);
+    if (!failure)
+        failure = plan_runtime(&plan, &build->checker, true, &checker);
+    if (failure)
+        return failure;
+    plan_link(&plan, &build->toolchain, &broker, "broker", false);
+    plan_link(&plan, &build->checker, &checker, "checker", true);
+    return processes_run(&build->context, plan.processes, plan.count);
+}
+
+/* Asks the generated matchers what the compiler expects of them. */
+static const char *matchers_check(struct build *build)
+{
+    struct validation *validation;
+    const char *failure = validation_make(build->arena, build->emitted->layout, &validation);
+    if (failure)
+        return arena_format(build->arena, "%s: this is a defect of sluicec, not of the rules", failure);
+    stage_end(build, "expected answers, and PCRE2's");
+
+    const char *questions, *answers;
+    size_t question_bytes, answer_bytes;
+    validation_questions(validation, &questions, &question_bytes);
+    failure = file_write(build->arena, path_in(build, "questions"), questions, question_bytes);
+    struct process ask = {.arguments = (const char *const[]){path_in(build, "checker"), NULL},
+                          .about = "the matchers",
+                          .input = "questions",
+                          .output = "answers"};
+    if (!failure)
+        failure = processes_run(&build->context, &ask, 1);
+    if (!failure)
+        failure = file_read(build->arena, path_in(build, "answers"), ANSWERS_BYTES_MAX, &answers,
+                            &answer_bytes);
+    if (failure)
+        return failure;
+    failure = validation_compare(build->arena, validation, answers, answer_bytes);
+    if (failure)
+        failure = arena_format(build->arena, "%s: this is a defect of sluicec, not of the rules",
+                               failure);
+    stage_end(build, arena_format(build->arena, "answers to %zu questions",
+                                  validation_count(validation)));
+    validation_free(validation);
+    return failure;
+}
+
+static const char *broker_install(struct build *build)
+{
+    const char *bytes;
+    size_t length;
+    const char *failure =
+        file_read(build->arena, path_in(build, "broker"), BROKER_BYTES_MAX, &bytes, &length);
+    if (!failure)
+        failure = output_write(build->arena, &build->output, bytes, length);
+    if (!failure)
+        failure = output_finish(build->arena, &build->output, 0777);
+    return failure;
+}
+
+static const char *build_run(struct build *build)
+{
+    const char *failure = output_begin(build->arena, build->options->output, &build->output);
+    if (!failure)
+        failure = folder_make(build->arena, &build->context.folder);
+    if (!failure)
+        failure = tools_find(build);
+    stage_end(build, "tools");
+    if (!failure)
+        failure = sources_write(build);
+    stage_end(build, "sources written");
+    if (!failure)
+        failure = sources_compile(build);
+    stage_end(build, "re2c, compiler, linker");
+    if (!failure)
+        failure = matchers_check(build);
+    if (!failure && process_interrupted(&build->context))
+        failure = "stopped by a signal";
+    if (!failure)
+        failure = broker_install(build);
+    stage_end(build, "output");
+    return failure;
+}
+
+enum build_result build_emitted(struct arena *arena, const struct model *model,
+                                const struct emitted *emitted, const struct build_options *options)
+{
+    struct build build = {.arena = arena, .model = model, .options = options, .emitted = emitted};
+    build.output.descriptor = -1;
+    stage_end(&build, NULL);
+    process_begin(&build.context, arena);
+    const char *failure = build_run(&build);
+    output_abandon(&build.output);
+    if (build.context.folder)
+        folder_remove(build.context.folder);
+    if (failure)
+        fprintf(stderr, "sluicec: %s\n", failure);
+    process_end(&build.context);
+    return failure ? BUILD_FAILED : BUILD_DONE;
+}
+
+enum build_result build_broker(struct arena *arena, const struct model *model,
+                               const struct build_options *options,
+                               struct diagnostics *diagnostics)
+{
+    const struct emitted *emitted = emit_policy(arena, model, diagnostics);
+    return emitted ? build_emitted(arena, model, emitted, options) : BUILD_RULES_WRONG;
+}
