@@ -157,6 +157,11 @@ unit: $(UNIT_TESTS)
 end-to-end: all
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests
 
+# Writes what golden tests expect anew, from what the compiler says now. Review the diff.
+.PHONY: update-golden
+update-golden: all
+	SLUICE_UPDATE_GOLDEN=1 SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/language
+
 # ---- the rest -----------------------------------------------------------------------------------
 
 PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \

@@ -46,6 +46,7 @@ struct rule_draft {
     size_t slot_count;
     bool engine_pcre2;       /* engine = pcre2 without a list: every slot with a pattern */
     struct span engine_at;
+    bool lists_wrong; /* a list of slots is wrong (reported): say nothing of a missing pattern */
 };
 
 struct check {
@@ -62,8 +63,8 @@ struct check {
 
     struct table pattern_texts; /* of struct pattern_reading: what a pattern text was found to be */
     struct table mixed_tokens;  /* of struct mixed_language */
-    uint64_t states_spent;      /* of MODEL_STATES_TOTAL_MAX */
-    bool states_exhausted;      /* reported; no automaton is built any more */
+    uint64_t spent;             /* of MODEL_AUTOMATA_MAX */
+    bool exhausted;             /* reported; no automaton is built any more */
 
     struct interned languages, attributes, confinements, filters;
     struct table confinement_names;

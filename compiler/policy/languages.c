@@ -17,6 +17,7 @@ struct pattern_reading {
     const struct pattern *tree;
     const struct automaton *automaton;
     const char *canonical;
+    const char *pcre2;
 };
 
 /* A model_language with what is made of it on demand. */
@@ -29,20 +30,21 @@ struct language {
 
 bool language_spend(struct check *check, const struct automaton *a, struct span at)
 {
-    uint64_t cost = AUTOMATON_STATES_MAX;
+    uint64_t cost = MODEL_FAILURE_COST;
     if (a) {
-        cost = a->state_count;
+        cost = (uint64_t)a->state_count * MODEL_STATE_COST;
         for (uint32_t i = 0; i < a->state_count; i++)
             cost += a->states[i].transition_count;
     }
-    check->states_spent += cost;
-    if (check->states_spent <= MODEL_STATES_TOTAL_MAX)
+    check->spent += cost;
+    if (check->spent <= MODEL_AUTOMATA_MAX)
         return true;
-    if (!check->states_exhausted)
+    if (!check->exhausted)
         diagnostic_error(check->diagnostics, at,
-                         "the patterns up to here need more than %u states and transitions together",
-                         MODEL_STATES_TOTAL_MAX);
-    check->states_exhausted = true;
+                         "the automata of the patterns up to here are too large together: over %u, "
+                         "where a state counts %u and a transition 1",
+                         MODEL_AUTOMATA_MAX, MODEL_STATE_COST);
+    check->exhausted = true;
     return false;
 }
 
@@ -55,7 +57,7 @@ static void report_wrong(struct check *check, const struct tree_value *value,
         check->diagnostics, value_span(value, error->begin, error->end), "%s", error->message);
     if (error->hint)
         check_hint(check, report, "%s", error->hint);
-    if (value->comment.begin != SPAN_NONE.begin && error->end >= value->length)
+    if (value->comment.begin == value->at.end) /* no blank between: hardly meant as a comment */
         diagnostic_note(check->diagnostics, report, value->comment,
                         "the pattern ends before this comment; write `\\;` for a `;` in it");
 }
@@ -90,15 +92,30 @@ const struct pattern *language_read_tree(struct check *check, const struct tree_
     return reading->tree;
 }
 
-static void make_automaton(struct check *check, struct pattern_reading *reading, struct span at)
+/* The text that PCRE2 is asked about when a compile validates itself. Names in it make it longer than
+ * the file's: that counts, too. */
+static void spell_pcre2(struct check *check, struct pattern_reading *reading,
+                        const struct tree_value *value)
 {
-    if (reading->automaton || reading->result != READING_GOOD || check->states_exhausted)
+    struct pattern_names names = names_of(check);
+    struct pattern_error error;
+    reading->pcre2 = pattern_pcre2(check->arena, value->text, value->length, &names, &error);
+    if (reading->pcre2)
+        check->spent += strlen(reading->pcre2);
+}
+
+static void make_automaton(struct check *check, struct pattern_reading *reading,
+                           const struct tree_value *value)
+{
+    if (reading->automaton || reading->result != READING_GOOD || check->exhausted)
         return;
     reading->automaton =
         automaton_from_pattern(check->arena, reading->tree, AUTOMATON_STATES_MAX);
     if (!reading->automaton)
         reading->result = READING_TOO_LARGE;
-    language_spend(check, reading->automaton, at);
+    else
+        spell_pcre2(check, reading, value);
+    language_spend(check, reading->automaton, value->at);
 }
 
 /* The text as PCRE2 is to match it (engine = pcre2): checked by PCRE2 alone. */
@@ -106,7 +123,7 @@ static bool read_pcre2_line(struct check *check, const struct tree_value *value,
                             struct model_pattern *line)
 {
     struct pattern_error error;
-    line->canonical = line->text;
+    line->canonical = line->pcre2 = line->text;
     if (pattern_check_pcre2(check->arena, value->text, value->length, &error))
         return true;
     report_wrong(check, value, &error);
@@ -124,7 +141,7 @@ static bool read_line(struct check *check, const struct language_use *use,
     if (use->pcre2)
         return read_pcre2_line(check, value, line);
     struct pattern_reading *reading = read_text(check, value->text, value->length);
-    make_automaton(check, reading, value->at);
+    make_automaton(check, reading, value);
     if (reading->result == READING_WRONG)
         report_wrong(check, value, &reading->error);
     if (reading->result == READING_TOO_LARGE) {
@@ -138,6 +155,7 @@ static bool read_line(struct check *check, const struct language_use *use,
     line->tree = reading->tree;
     line->automaton = reading->automaton;
     line->canonical = reading->canonical;
+    line->pcre2 = reading->pcre2;
     return line->automaton != NULL;
 }
 

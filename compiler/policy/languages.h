@@ -1,7 +1,7 @@
 /* Pattern lines and what they accept together. Internal to compiler/policy.
  *
  * Owns the caches: each distinct pattern text is parsed and made an automaton once, each distinct
- * set of lines is one model_language. Owns the budget over all of them too (MODEL_STATES_TOTAL_MAX):
+ * set of lines is one model_language. Owns the budget over all of them too (MODEL_AUTOMATA_MAX):
  * whatever the file holds, the work is bounded. */
 #ifndef SLUICE_LANGUAGES_H
 #define SLUICE_LANGUAGES_H

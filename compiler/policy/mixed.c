@@ -144,7 +144,7 @@ static bool report_ambiguous(struct check *check, const struct rule_draft *rule,
 
 bool mixed_finish(struct check *check, const struct rule_draft *rule, struct model_token *token)
 {
-    if (check->states_exhausted)
+    if (check->exhausted)
         return false;
     const struct mixed_language *found = find_language(check, rule, token);
     if (found->ambiguous)

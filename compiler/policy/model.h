@@ -20,7 +20,11 @@ struct rules_file; /* compiler/syntax/tree.h */
 #define MODEL_SLOTS_MAX 64u /* of one rule */
 #define MODEL_TOKENS_MAX 256u
 #define MODEL_NAMES_DEPTH_MAX 64u /* named patterns that use named patterns */
-#define MODEL_STATES_TOTAL_MAX 20000000u /* states and transitions of all automata of a file */
+/* The work and memory of all automata of a file together: a state counts 8, a transition 1, what ran
+ * into AUTOMATON_STATES_MAX counts MODEL_FAILURE_COST. Some four seconds and half a gigabyte. */
+#define MODEL_AUTOMATA_MAX 40000000u
+#define MODEL_STATE_COST 8u
+#define MODEL_FAILURE_COST 400000u
 
 /* ---- patterns -------------------------------------------------------------------------------- */
 
@@ -34,7 +38,8 @@ struct model_pattern {
     const struct automaton *automaton; /* of this line alone; NULL with engine = pcre2 */
     const char *canonical;             /* pattern_canonical(tree); the text itself with pcre2 */
     const char *pcre2;                 /* pattern_pcre2(text): named patterns put in their places.
-                                        * The oracle of a compile; with engine = pcre2, the pattern */
+                                        * The oracle of a compile; with engine = pcre2, the pattern.
+                                        * NULL when it is too long (PATTERN_EXPANDED_MAX) */
 };
 
 /* What a set of pattern lines accepts together: the intersection of the `=` lines without the `!=`

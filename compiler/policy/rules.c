@@ -117,9 +117,12 @@ static bool read_attribute(struct check *check, struct stanza_reader *reader,
         !check_operator(check, key, attribute) || !check_family(check, key, attribute) ||
         !check_repeated(check, reader, key, attribute))
         return false;
-    if (is_slot_list(key))
-        return slots_apply_list(check, reader->rule, key,
-                                value_unescape(check->arena, &attribute->value));
+    if (is_slot_list(key)) {
+        bool good = slots_apply_list(check, reader->rule, key,
+                                     value_unescape(check->arena, &attribute->value));
+        reader->rule->lists_wrong |= !good;
+        return good;
+    }
     return settings_apply(check, reader->settings, key, attribute, reader->rule);
 }
 
@@ -192,7 +195,7 @@ bool rule_read(struct check *check, const struct tree_rule *tree, const struct s
     struct stanza_reader reader = {.place = IN_RULE, .settings = &settings, .rule = &draft};
     draft.tree = tree;
     draft.slot_count = 0;
-    draft.engine_pcre2 = false;
+    draft.engine_pcre2 = draft.lists_wrong = false;
     draft.engine_at = SPAN_NONE;
     settings_inherit(&settings, defaults);
     bool line_good = !tree->broken && slots_declare(check, &draft);

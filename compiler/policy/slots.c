@@ -251,7 +251,7 @@ static bool check_any(struct check *check, const struct slot_draft *slot)
 static bool report_missing(struct check *check, const struct rule_draft *rule,
                            const struct slot_draft *slot)
 {
-    if (slot->misplaced || rule->tree->stanza.incomplete)
+    if (slot->misplaced || rule->lists_wrong || rule->tree->stanza.incomplete)
         return false;
     const char *name = slot->slot.name;
     struct diagnostic *error =

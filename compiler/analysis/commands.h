@@ -1,0 +1,10 @@
+/* The subcommands that ask questions about a policy: one file each. */
+#ifndef SLUICE_ANALYSIS_COMMANDS_H
+#define SLUICE_ANALYSIS_COMMANDS_H
+
+#include "compiler/base/command.h"
+
+extern const struct command command_check;
+extern const struct command command_match;
+
+#endif
