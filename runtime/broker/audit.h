@@ -1,18 +1,20 @@
 /* The audit trail: the manifest's events, whether they can be kept, and what follows when not.
  *
- * Owns the manifest's descriptor, the numbering of calls, the state of health and one buffer in
- * which events are put together. Decides nothing about rules; opens no capture file (paths.h) and
- * copies no output (capture.h), but is told when that fails, since health is one for the whole
- * trail.
+ * Owns the manifest (manifest.h), the numbering of calls, which of them are in flight, the state of
+ * health, and one buffer in which events are put together. Decides nothing about rules, opens no
+ * capture file (paths.h) and copies no output (capture.h), but is told when that fails, since
+ * health is one for the whole trail.
  *
  * What a written event is worth: it is in the kernel, whole, before the function returns, so it
  * outlives the broker however that ends. It is not forced to the disk: that takes milliseconds on
- * most disks, many times what a call takes, and only a crash of the whole machine needs it. `stop`
- * and a rotation do force it (audit_close, audit_reopen). Put the manifest on a file system mounted
- * `sync` to have it for every event.
+ * most disks, many times what a call takes, and only a crash of the whole machine needs it. Put the
+ * manifest on a file system mounted `sync` to have it for every event. audit_close forces all of
+ * it.
  *
- * One thread uses one `struct audit`. A line that cannot be written whole is taken back (ftruncate)
- * when no other broker writes the file, else closed with a newline before the next event. */
+ * A `logfile` with values of the call in it (#$date, #$uid, ...) is expanded for each event with
+ * that event's own values; the broker's own events have its pid and uid, and 0 for call and rule.
+ * When that leads to a new file, its first line is a `continue` event with what a later start needs
+ * to know. */
 #ifndef SLUICE_AUDIT_H
 #define SLUICE_AUDIT_H
 
@@ -23,6 +25,9 @@
 #include <sys/types.h>
 
 #include "runtime/broker/failure.h"
+#include "runtime/broker/manifest.h"
+#include "runtime/broker/numbers.h"
+#include "runtime/broker/template.h"
 #include "runtime/include/policy.h"
 
 /* The most argument bytes and arguments that an event can carry: the wire's limits (BROKER.md). */
@@ -30,24 +35,21 @@
 #define AUDIT_ARGUMENTS_MAX 256u
 /* While unhealthy, a probe write is tried at most this often. */
 #define AUDIT_PROBE_INTERVAL_MS 200u
-/* How much of the manifest's end the search for lost calls reads at most. */
-#define AUDIT_RECOVER_BYTES_MAX (1u << 30)
-/* The most calls that can be found lost, or named as active in a `reload` event. */
+/* The most calls in flight that are kept track of: background captures included, far beyond what
+ * max_active allows. */
 #define AUDIT_ACTIVE_MAX 16384u
 
 struct audit {
     const struct policy *policy;
-    char path[PATH_MAX]; /* "" without logfile: events go nowhere and the trail is always healthy */
-    int manifest;        /* -1: none */
-    bool sole_writer;    /* this broker holds the manifest's lock: no other broker writes it */
-    bool torn;           /* the file may end in half a line */
+    const struct template_environment *environment;
+    struct manifest manifest; /* not open without logfile: events go nowhere */
     bool healthy;
     uint64_t unhealthy_since_ms, probed_ms; /* monotonic */
-    char failed_capture[PATH_MAX]; /* the capture file whose failure a probe must see gone; "" none
-                                    */
+    uint64_t missed;                        /* events that could not be written since then */
+    char failed_capture[PATH_MAX]; /* the capture file whose failure a probe must see gone; or "" */
     uint64_t last_call;            /* the highest call number given out */
-    uint64_t torn_bytes;           /* cut off the manifest's end at start */
-    char *buffer; /* mapped, `capacity` bytes; its memory is given back after big events */
+    struct numbers active;         /* calls with a start and no exit */
+    char *buffer;                  /* `capacity` bytes, given back to the system after big events */
     size_t capacity;
 };
 
@@ -102,27 +104,29 @@ enum audit_decision {
     AUDIT_REFUSE,             /* strict: answer AUDIT, run nothing */
 };
 
-/* Opens the trail of `policy` at `path` (expanded; NULL: no logfile), makes the buffer. 0, or -1
- * with `failure`: refuse to start, whether strict or best-effort. `audit` needs no earlier
- * initialisation. */
-int audit_open(struct audit *audit, const struct policy *policy, const char *path,
-               struct failure *failure);
+/* Opens the trail of `policy`, expanding its logfile, and makes the buffer. `environment` is used
+ * as long as the trail is open. 0, or -1 with `failure`: refuse to start, whether strict or
+ * best-effort. `audit` needs no earlier initialisation. */
+int audit_open(struct audit *audit, const struct policy *policy,
+               const struct template_environment *environment, struct failure *failure);
 
 /* A fresh start: cuts half a line off the end, finds calls that the last broker began and never
- * ended, writes `lost` for each, and sets the numbering to go on after the highest number. Skipped
- * (0) when another broker writes the file, which is said on standard error. Returns how many were
- * lost, or -1 with `failure` when the file cannot be read. */
+ * ended, writes `lost` for each, and sets the numbering to go on after the highest number. Where
+ * another broker writes the file too, only the numbering is done, which is said on standard error.
+ * Returns how many were lost, or -1 with `failure` when the file cannot be read. */
 int audit_recover(struct audit *audit, struct failure *failure);
 
-/* After a re-exec in place instead of audit_recover: calls in flight are not lost. */
-void audit_continue(struct audit *audit, uint64_t last_call);
+/* After a re-exec in place instead of audit_recover: the numbering goes on, and `active` are the
+ * numbers of the calls in flight, which are not lost. */
+void audit_continue(struct audit *audit, uint64_t last_call, const uint64_t *active,
+                    uint32_t active_count);
 
-/* SIGHUP: forces what is written to the disk, opens the path anew (logrotate has renamed the file)
- * and, if that works, closes the old one; else goes on with the old one and returns -1 with
- * `failure`. Ends `unhealthy` without an event of its own: `reload` follows. */
+/* SIGHUP: opens the path anew (logrotate has renamed the file) and, if that works, closes the old
+ * file and ends `unhealthy`, without an event of its own: `reload` follows. Else goes on with the
+ * old one and returns -1 with `failure`. */
 int audit_reopen(struct audit *audit, struct failure *failure);
 
-/* Forces to the disk and closes. The struct can be opened again. */
+/* Forces to the disk, waiting for it, and closes. The struct can be opened again. */
 void audit_close(struct audit *audit);
 
 /* The next call's number; 1 is the first ever. Every accepted or refused request has one. */
@@ -164,11 +168,9 @@ void audit_reject(struct audit *audit, uint64_t call, const struct audit_peer *p
                   const struct audit_request *request, const char *reason);
 
 /* The broker's own life. `note`: what confine = best-effort goes without ("serve"), why a reload
- * kept the old binary ("reload"), or NULL. `active` are the numbers of the calls in flight: what a
- * later audit_recover needs when the file with their `start` has been rotated away. */
+ * kept the old binary ("reload"), or NULL. */
 void audit_serve(struct audit *audit, const char *note);
-void audit_reload(struct audit *audit, const char *note, const uint64_t *active,
-                  uint32_t active_count);
+void audit_reload(struct audit *audit, const char *note);
 void audit_stop(struct audit *audit);
 
 #endif

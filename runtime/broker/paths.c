@@ -298,24 +298,24 @@ static int file_open_in(int directory, const char *name, int flags, const char *
     return descriptor_steal(&file);
 }
 
-static int file_open(const char *path, int open_flags, unsigned walk_flags, struct failure *failure)
+static int file_open(const char *path, int flags, struct failure *failure)
 {
     const char *slash = strrchr(path, '/');
     if (!path_is_plain(path) || slash[1] == '\0' || strcmp(slash, "/.") == 0)
         return failure_set(failure, EINVAL, "%s: is not the absolute path of a file", path);
     cleanup_fd int directory =
-        walk_to(path, (size_t)(slash - path), WALK_TRUSTED, walk_flags, failure);
-    return directory < 0 ? -1 : file_open_in(directory, slash + 1, open_flags, path, failure);
+        walk_to(path, (size_t)(slash - path), WALK_TRUSTED, PATH_CREATE, failure);
+    return directory < 0 ? -1 : file_open_in(directory, slash + 1, flags, path, failure);
 }
 
 int path_open_append(const char *path, struct failure *failure)
 {
-    return file_open(path, O_WRONLY | O_APPEND | O_CREAT, PATH_CREATE, failure);
+    return file_open(path, O_WRONLY | O_APPEND | O_CREAT, failure);
 }
 
-int path_open_read(const char *path, struct failure *failure)
+int path_open_manifest(const char *path, struct failure *failure)
 {
-    return file_open(path, O_RDONLY, 0, failure);
+    return file_open(path, O_RDWR | O_APPEND | O_CREAT, failure);
 }
 
 /* ---- beneath --------------------------------------------------------------------------------- */

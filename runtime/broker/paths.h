@@ -40,9 +40,9 @@ int path_open_directory(const char *path, unsigned flags, struct failure *failur
  * O_WRONLY|O_APPEND descriptor, or -1 with `failure` as above. */
 int path_open_append(const char *path, struct failure *failure);
 
-/* The same file for reading (recovery at start): an O_RDONLY descriptor; ENOENT when there is none.
- * Makes nothing. */
-int path_open_read(const char *path, struct failure *failure);
+/* The same for the manifest, which is read as well (O_RDWR): at start, for what the last broker
+ * left. */
+int path_open_manifest(const char *path, struct failure *failure);
 
 /* Opens the working directory that a caller chose: absolute, no empty, "." or ".." component, no
  * symlink anywhere on the way (openat2(2), RESOLVE_NO_SYMLINKS). Says nothing about whose it is.

@@ -14,9 +14,9 @@ void reload_begin(struct broker *broker)
     notify_reloading(broker->notify, clock_monotonic_ns() / 1000);
     if (audit_reopen(&broker->audit, &failure) < 0) {
         notice("going on with the old manifest: %s", failure.text);
-        audit_reload(&broker->audit, failure.text, NULL, 0);
+        audit_reload(&broker->audit, failure.text);
     } else {
-        audit_reload(&broker->audit, NULL, NULL, 0);
+        audit_reload(&broker->audit, NULL);
     }
     notify_ready(broker->notify);
 }

@@ -283,14 +283,9 @@ static int listener_make(struct broker *broker, unsigned activated, struct host_
 
 static int trail_open(struct broker *broker)
 {
-    const struct policy *policy = broker->policy;
-    char path[PATH_MAX];
     struct failure failure;
 
-    bool has_path = template_is_set(&policy->logfile);
-    if ((has_path && template_expand(&policy->logfile, &broker->templates, NULL, path, sizeof(path),
-                                     &failure) < 0) ||
-        audit_open(&broker->audit, policy, has_path ? path : NULL, &failure) < 0 ||
+    if (audit_open(&broker->audit, broker->policy, &broker->templates, &failure) < 0 ||
         audit_recover(&broker->audit, &failure) < 0) {
         notice("%s", failure.text);
         return -1;
@@ -425,7 +420,6 @@ int server_run(struct broker *broker, char *const *variables)
     broker->listener = broker->notify = -1;
     broker->epoll = broker->signals = broker->reserve = -1;
     broker->listener_state = (struct listener){.socket = -1, .lock = -1, .directory = -1};
-    broker->audit.manifest = -1;
     if (descriptors_fill_standard() < 0 || server_start(broker, variables) < 0) {
         listener_close(&broker->listener_state);
         return 2;

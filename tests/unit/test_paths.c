@@ -152,19 +152,11 @@ static void test_makes_the_directories_and_the_file(void **state)
     assert_int_equal(write(file, "y\n", 2), 2);
     check_opens(file);
     char read_back[8] = "";
-    file = path_open_read(at("a/b/c/m.jsonl"), &failure);
+    file = path_open_manifest(at("a/b/c/m.jsonl"), &failure);
+    assert_int_equal(fcntl(file, F_GETFL) & (O_ACCMODE | O_APPEND), O_RDWR | O_APPEND);
     assert_int_equal(read(file, read_back, sizeof read_back), 4);
     assert_string_equal(read_back, "x\ny\n");
     check_opens(file);
-}
-
-static void test_reading_makes_nothing(void **state)
-{
-    (void)state;
-    struct stat status;
-    assert_int_equal(path_open_read(at("a/m.jsonl"), &failure), -1);
-    assert_int_equal(failure.error, ENOENT);
-    assert_int_equal(stat(at("a"), &status), -1);
 }
 
 static void test_refuses_what_is_no_regular_file_without_blocking(void **state)
@@ -172,7 +164,7 @@ static void test_refuses_what_is_no_regular_file_without_blocking(void **state)
     (void)state;
     assert_int_equal(mkfifo(at("fifo"), 0600), 0);
     check_fails(path_open_append(at("fifo"), &failure), EPERM, "B/fifo: is not a regular file");
-    check_fails(path_open_read(at("fifo"), &failure), EPERM, "B/fifo: is not a regular file");
+    check_fails(path_open_manifest(at("fifo"), &failure), EPERM, "B/fifo: is not a regular file");
     make_directory("directory", 0700);
     check_fails(path_open_append(at("directory"), &failure), EPERM,
                 "B/directory: is not a regular file");
@@ -405,7 +397,7 @@ static void test_no_descriptor_is_left(void **state)
         path_open_append(at("open/x"), &failure);
         path_open_append(at("loop/x"), &failure);
         path_open_append(at("open"), &failure);
-        path_open_read(at("nothing"), &failure);
+        path_open_manifest(at("file/y"), &failure);
         path_open_directory(at("file"), PATH_PRIVATE, &failure);
         path_open_caller_directory(at("loop"), &failure);
     }
@@ -562,7 +554,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_makes_the_directories_and_the_file),
-        TEST(test_reading_makes_nothing),
         TEST(test_refuses_what_is_no_regular_file_without_blocking),
         TEST(test_refuses_files_that_others_could_write_or_rename),
         TEST(test_refuses_names_that_are_no_files),
