@@ -49,7 +49,6 @@ enum event_kind {
     EVENT_CONNECTION,
     EVENT_WORKER,
     EVENT_CAPTURES,
-    EVENT_RELOAD,
 };
 
 #define EVENT_GENERATION_MASK 0xffffffu
@@ -107,6 +106,7 @@ struct broker {
     char *frame; /* WIRE_REQUEST_MAX + 1 bytes */
     char *reply; /* WIRE_REPLY_MAX + 1 bytes */
     struct wire_request request, waiting_request;
+    uint64_t *numbers; /* one for each call */
     struct policy_bytes arguments[WIRE_ARGUMENTS_MAX];
     struct environment environment;
 };

@@ -264,3 +264,53 @@ void calls_admit(struct broker *broker, const struct requester *requester,
     entry_describe(broker, index, &numbered, rule);
     call_launch(broker, index, &numbered, request, descriptors);
 }
+
+/* ---- after a reload -------------------------------------------------------------------------- */
+
+uint32_t call_restore(struct broker *broker, const struct call *saved, const char *kept,
+                      size_t kept_length)
+{
+    uint32_t index = entry_take(&broker->calls);
+    struct call *call = &broker->calls.table[index];
+    struct timer timer = call->timer;
+
+    *call = *saved;
+    call->timer = timer;
+    call->capture = NULL;
+    call->kept = NULL;
+    call->worker = NONE;
+    call->rule = AUDIT_NO_RULE;
+    call->account = account_open(&broker->accounts, call->peer.uid);
+    call->connection = NONE;
+    if (saved->connection != NONE &&
+        saved->connection < broker->connections.used &&
+        broker->connections.table[saved->connection].descriptor >= 0 &&
+        broker->connections.table[saved->connection].call == NONE)
+        call_connect(broker, index, saved->connection);
+    else if (saved->connection != NONE)
+        call->caller_gone = true;
+    if (call->state == CALL_RUNNING) {
+        broker->calls.active++;
+        broker->accounts.table[call->account].active++;
+        return index;
+    }
+    if (call->state == CALL_BACKGROUND) {
+        broker->calls.background++;
+        return index;
+    }
+    assert(call->state == CALL_WAITING);
+    call->kept = kept_copy(kept, kept_length);
+    if (call->kept) {
+        broker->calls.kept_bytes += kept_length;
+        waiting_add(&broker->accounts, call->account, index, call->number);
+        return index;
+    }
+    struct requester requester = {.call = call->number,
+                                  .peer = call->peer,
+                                  .connection = call_disconnect(broker, index),
+                                  .account = call->account};
+    request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
+    descriptors_close(call->descriptors, WIRE_STANDARD_DESCRIPTORS);
+    entry_free(broker, index);
+    return NONE;
+}

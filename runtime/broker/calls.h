@@ -109,6 +109,12 @@ void call_refuse_waiting(struct broker *broker, uint32_t index, enum reason reas
 /* Unties a call from its connection. Returns that, for one answer; NONE if the caller has gone. */
 uint32_t call_disconnect(struct broker *broker, uint32_t index);
 
+/* After a reload: makes an entry of a call of the earlier image, tied to its connection; one that
+ * waits gets back into the queue. Its worker and capture are still to be taken over. NONE, and the
+ * call has been refused, if there is no memory for a waiting call's request. */
+uint32_t call_restore(struct broker *broker, const struct call *saved, const char *kept,
+                      size_t kept_length);
+
 /* Gives a call's active slot to the next: it has been answered but is not over. False, and nothing
  * has changed, if the table of such calls is full. */
 bool call_go_to_background(struct broker *broker, uint32_t index);

@@ -15,6 +15,7 @@
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/notice.h"
+#include "runtime/broker/state.h"
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/wire.h"
 
@@ -200,8 +201,8 @@ static bool connection_watch(struct broker *broker, uint32_t index)
         .data.u64 = event_pack(EVENT_CONNECTION, index, connection->generation),
     };
 
-    if (connection->pipe)
-        event.events = EPOLLET; /* EPOLLERR comes unasked when nobody is left to read */
+    if (connection->mute)
+        event.events = EPOLLET; /* that nobody is left to read comes unasked */
     connection->watched =
         epoll_ctl(broker->epoll, EPOLL_CTL_ADD, connection->descriptor, &event) == 0;
     return connection->watched;
@@ -309,7 +310,7 @@ uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descri
     } else if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
                domain != AF_UNIX ||
                getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
-               type != SOCK_SEQPACKET) {
+               (type != SOCK_SEQPACKET && type != SOCK_STREAM)) {
         goto refuse;
     }
     uint32_t index = entry_take(connections, descriptor, CONNECTIONS_MAX);
@@ -324,6 +325,7 @@ uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descri
     connection->version = 2;
     connection->reply_end = true;
     connection->pipe = pipe;
+    connection->mute = type != SOCK_SEQPACKET;
     broker->accounts.table[connection->account].connections++;
     if (connection_watch(broker, index))
         return index;
@@ -334,6 +336,39 @@ uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descri
 refuse:
     descriptor_close(&descriptor);
     return NONE;
+}
+
+void connection_restore(struct broker *broker, const struct state_connection *saved)
+{
+    struct connections *connections = &broker->connections;
+
+    assert(saved->index >= connections->used && saved->index < CONNECTION_ENTRIES);
+    while (connections->used < saved->index) {
+        connections->table[connections->used].descriptor = -1;
+        connections->table[connections->used].next = connections->free;
+        connections->free = connections->used++;
+    }
+    uint32_t free = connections->free;
+    connections->free = NONE;
+    uint32_t index = entry_take(connections, saved->descriptor, CONNECTION_ENTRIES);
+    connections->free = free;
+    assert(index == saved->index);
+    struct connection *connection = &connections->table[index];
+    connection->peer = saved->peer;
+    connection->version = saved->version;
+    connection->surplus = saved->surplus;
+    connection->reply_end = saved->reply_end;
+    connection->pipe = saved->pipe;
+    connection->mute = saved->mute;
+    connection->shared = saved->shared;
+    connection->account = account_open(&broker->accounts, saved->peer.uid);
+    broker->accounts.table[connection->account].connections++;
+    if (!connection_watch(broker, index)) {
+        notice("cannot watch a connection: %s", strerror(errno));
+        connection_close(broker, index);
+    } else if (saved->deadline != 0) {
+        timer_arm(&broker->timers, &connection->timer, saved->deadline);
+    }
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -390,7 +425,7 @@ void connection_handle(struct broker *broker, uint32_t index, uint32_t generatio
         return;
     /* Whoever has gone gets no answer, but what was sent before is still done: a caller may send a
      * request and leave. */
-    if (!connection->pipe && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) {
+    if (!connection->mute && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) {
         connection_read(broker, index);
         if (connection->descriptor < 0 || connection->generation != generation ||
             connection->unread)

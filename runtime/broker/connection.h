@@ -16,6 +16,7 @@
 #include "runtime/broker/timers.h"
 
 struct broker;
+struct state_connection;
 
 #define CONNECTIONS_MAX 4096u
 /* Entries beyond that, for connections that are only told BUSY once they have asked. */
@@ -39,7 +40,8 @@ struct connection {
     bool watched;     /* the event loop looks at it */
     bool surplus;     /* answered BUSY whatever it asks */
     bool reply_end;   /* a call's own `reply`: one answer, and only SIGNAL frames come in */
-    bool pipe;        /* ... which is a pipe */
+    bool mute;        /* ... on which nothing comes in: a pipe or a stream, without frames */
+    bool pipe;
     bool shared;      /* calls with a `reply` of their own came this way */
     bool unread;      /* in the list of those with frames left unread */
     struct timer timer;
@@ -74,14 +76,18 @@ bool connections_continue(struct broker *broker);
 void connection_expire(struct broker *broker, uint32_t index);
 
 /* Makes an entry of `descriptor`, a call's `reply`, for the peer of connection `from`. Takes the
- * descriptor. NONE if it is neither a connected AF_UNIX socket nor a pipe to write to, or the table
- * is full (then `*full`). */
+ * descriptor. NONE if it is neither an AF_UNIX socket of type SOCK_SEQPACKET or SOCK_STREAM nor a
+ * pipe to write to, or the table is full (then `*full`). */
 uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descriptor, bool *full);
 
 /* Answers. `text`, which may lie in broker->reply, is sent as it is: version 1 has room for one in
  * listings only. Closes the connection after it unless more requests may come. */
 void connection_answer(struct broker *broker, uint32_t index, int32_t status, const char *text,
                        uint32_t text_length);
+
+/* After a reload: takes over a connection of the earlier image, at the index that it had. They come
+ * in the order of their indexes. */
+void connection_restore(struct broker *broker, const struct state_connection *saved);
 
 /* Closes a connection; a call that it waits for is not told. */
 void connection_close(struct broker *broker, uint32_t index);

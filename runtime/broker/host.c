@@ -15,6 +15,7 @@
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/paths.h"
+#include "runtime/broker/pcre2.h"
 #include "runtime/broker/resolve.h"
 #include "runtime/broker/users.h"
 #include "runtime/shared/descriptors.h"
@@ -201,6 +202,7 @@ void host_prepare_matching(struct broker *broker, char *const *variables,
                            struct host_report *report)
 {
     const struct policy *policy = broker->policy;
+    struct failure failure;
 
     if (policy->contract != POLICY_CONTRACT) {
         host_tell(report, CONFINEMENT_ERROR,
@@ -213,6 +215,12 @@ void host_prepare_matching(struct broker *broker, char *const *variables,
     if (!getcwd(broker->directory, sizeof(broker->directory)))
         broker->directory[0] = '\0';
     broker->refuse_everywhere = refuse_everywhere(policy);
+    if (policy->pcre2_count > 0 &&
+        (!pcre2_prepare || pcre2_prepare(policy, &failure) < 0)) {
+        host_tell(report, CONFINEMENT_ERROR, "engine = pcre2: %s",
+                  pcre2_prepare ? failure.text : "this broker was linked without it");
+        return;
+    }
     template_environment_read(&broker->templates, variables);
     expansions_make(broker, report);
 }

@@ -13,7 +13,7 @@ struct kept_request {
     size_t size; /* of the mapping */
     uint32_t version;
     uint32_t argument_count, variable_count;
-    uint32_t cwd_length;
+    uint32_t reserved;
     uint32_t lengths[];
 };
 
@@ -54,7 +54,6 @@ struct kept_request *kept_make(const struct wire_request *request)
     kept->version = request->version;
     kept->argument_count = request->argument_count;
     kept->variable_count = request->variable_count;
-    kept->cwd_length = request->cwd.length;
     char *at = (char *)&kept->lengths[count];
     for (uint32_t i = 0; i < count; i++) {
         const struct policy_bytes *string = string_at(request, i);
@@ -93,6 +92,41 @@ void kept_restore(const struct kept_request *kept, struct wire_request *request)
 size_t kept_bytes(const struct kept_request *kept)
 {
     return kept->size;
+}
+
+bool kept_is_sound(const char *bytes, size_t length)
+{
+    struct kept_request head;
+
+    if (length < sizeof(head) || length % PAGE_BYTES != 0)
+        return false;
+    memcpy(&head, bytes, sizeof(head));
+    if (head.size != length || head.argument_count == 0 ||
+        head.argument_count > WIRE_ARGUMENTS_MAX || head.variable_count > WIRE_VARIABLES_MAX)
+        return false;
+    uint32_t count = head.argument_count + head.variable_count + 1;
+    size_t at = sizeof(head) + count * sizeof(uint32_t);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t string;
+        if (at > length)
+            return false;
+        memcpy(&string, bytes + sizeof(head) + i * sizeof(string), sizeof(string));
+        if (string >= length - at || bytes[at + string] != '\0')
+            return false;
+        at += (size_t)string + 1;
+    }
+    return true;
+}
+
+struct kept_request *kept_copy(const char *bytes, size_t length)
+{
+    struct kept_request *kept =
+        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (kept == MAP_FAILED)
+        return NULL;
+    memcpy(kept, bytes, length);
+    return kept;
 }
 
 void kept_release(struct kept_request *kept)

@@ -6,6 +6,7 @@
 #ifndef SLUICE_KEPT_H
 #define SLUICE_KEPT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,12 @@ void kept_restore(const struct kept_request *kept, struct wire_request *request)
 
 /* Bytes of memory that it takes: what kept_size said. */
 size_t kept_bytes(const struct kept_request *kept);
+
+/* Whether `length` bytes are what such a memory holds, from an earlier image of the broker. */
+bool kept_is_sound(const char *bytes, size_t length);
+
+/* A kept request of bytes that are sound, owned by the caller. NULL: no memory. */
+struct kept_request *kept_copy(const char *bytes, size_t length);
 
 /* Forgets it. NULL is allowed. */
 void kept_release(struct kept_request *kept);

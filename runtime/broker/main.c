@@ -17,6 +17,7 @@
 #include "runtime/broker/listing.h"
 #include "runtime/broker/notice.h"
 #include "runtime/broker/server.h"
+#include "runtime/broker/state.h"
 #include "runtime/shared/utf8.h"
 
 extern char **environ;
@@ -90,6 +91,10 @@ static int command_check_host(struct broker *broker)
 
     host_prepare(broker, environ, &report);
     host_check_files(broker, &report);
+    if (broker->options.takes_over != 0 && broker->options.takes_over != STATE_FORMAT)
+        host_tell(&report, CONFINEMENT_ERROR,
+                  "it reads the state of a running broker in format %u, not %u", STATE_FORMAT,
+                  (unsigned)broker->options.takes_over);
     return report.errors > 0 ? EXIT_UNFIT : 0;
 }
 

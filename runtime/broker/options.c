@@ -87,11 +87,17 @@ static const char *check_host_read(struct options *options, struct words *words,
 
     while (*words->at) {
         *word = *words->at;
-        if (!option_take(words, "--takes-over"))
+        if (option_take(words, "--socket")) {
+            options->socket = words->value;
+            if (!options->socket || options->socket[0] == '\0')
+                return "a path must follow";
+        } else if (option_take(words, "--takes-over")) {
+            if (!number_read(words->value, UINT32_MAX, &number) || number == 0)
+                return "a number must follow";
+            options->takes_over = (uint32_t)number;
+        } else {
             return "check-host does not know";
-        if (!number_read(words->value, UINT32_MAX, &number) || number == 0)
-            return "a number must follow";
-        options->takes_over = (uint32_t)number;
+        }
     }
     return NULL;
 }

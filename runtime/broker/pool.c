@@ -217,7 +217,7 @@ uint32_t pool_adopt(struct broker *broker, pid_t pid, int pidfd, int control, ui
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-void pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
+bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
 {
     struct pool_entry *entry = &broker->pool.table[index];
     struct worker_report report;
@@ -226,32 +226,35 @@ void pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
         uint32_t call = entry->call;
         int result = worker_receive(&entry->worker, &report);
         if (result == 0)
-            return;
+            return false;
         if (result < 0) {
             if (!entry->idle)
                 notice("worker %d is gone", (int)entry->worker.pid);
             pool_drop(broker, index);
             if (call != NONE)
                 call_lose_worker(broker, call);
-            return;
+            return false;
         }
         if (report.kind == REPORT_IDLE)
             worker_become_idle(broker, index);
         if (call != NONE)
             call_report(broker, call, &report);
-        if (report.kind == REPORT_IDLE)
-            return;
+        /* Nothing follows at once upon these; if it does, the loop comes back. */
+        if (report.kind == REPORT_IDLE || report.kind == REPORT_STARTED)
+            return true;
     }
+    return false;
 }
 
-static bool worker_is_idle_for_long(const struct broker *broker, const struct pool_entry *entry)
+static bool worker_is_idle_for_long(const struct broker *broker, uint32_t index)
 {
-    uint64_t idle = broker->now - entry->idle_since;
-    bool last = broker->pool.idle[entry->worker.confinement] ==
-                    (uint32_t)(entry - broker->pool.table) + 1 &&
-                entry->next == NONE;
+    const struct pool *pool = &broker->pool;
+    const struct pool_entry *entry = &pool->table[index];
 
-    return entry->idle && idle >= (last ? POOL_LAST_IDLE_MS : POOL_SURPLUS_IDLE_MS);
+    if (!entry->used || !entry->idle)
+        return false;
+    bool last = pool->idle[entry->worker.confinement] == index + 1 && entry->next == NONE;
+    return broker->now - entry->idle_since >= (last ? POOL_LAST_IDLE_MS : POOL_SURPLUS_IDLE_MS);
 }
 
 void pool_expire(struct broker *broker)
@@ -269,9 +272,21 @@ void pool_expire(struct broker *broker)
         }
     }
     for (uint32_t i = 0; i < pool->used; i++)
-        if (pool->table[i].used && worker_is_idle_for_long(broker, &pool->table[i]))
+        if (worker_is_idle_for_long(broker, i))
             pool_drop(broker, i);
     pool_schedule(broker);
+}
+
+void pool_settle(struct broker *broker)
+{
+    struct pool *pool = &broker->pool;
+
+    for (uint32_t i = 0; i < pool->used; i++) {
+        uint32_t generation = pool->table[i].generation;
+        while (pool->table[i].used && !pool->table[i].idle &&
+               pool->table[i].generation == generation && pool_handle(broker, i, generation))
+            continue;
+    }
 }
 
 void pool_retire(struct broker *broker)

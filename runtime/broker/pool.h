@@ -69,11 +69,14 @@ void pool_give_back(struct broker *broker, uint32_t index);
 /* Ends a worker, whatever it does. Its call, if any, is not told. */
 void pool_drop(struct broker *broker, uint32_t index);
 
-/* The event loop saw something on a worker's socket. */
-void pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
+/* The event loop saw something on a worker's socket. Returns whether there may be more. */
+bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
 
 /* The pool's timer. */
 void pool_expire(struct broker *broker);
+
+/* Takes every report that has come: before a reload. */
+void pool_settle(struct broker *broker);
 
 /* Before a reload, or when all is over: ends the idle workers and, once they are idle, the others. */
 void pool_retire(struct broker *broker);

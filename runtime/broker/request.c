@@ -307,7 +307,7 @@ static bool requester_redirect(struct broker *broker, struct requester *requeste
         broker, requester->connection, descriptor_steal(&descriptors[request->reply_at]), &full);
     if (reply == NONE) {
         request_refuse(broker, requester, full ? REASON_BUSY : REASON_PROTO,
-                       "the reply is neither a SOCK_SEQPACKET socket nor a pipe to write to",
+                       "the reply is neither an AF_UNIX socket nor a pipe to write to",
                        AUDIT_NO_RULE, NULL, NULL);
         return false;
     }

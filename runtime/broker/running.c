@@ -248,6 +248,19 @@ void call_run(struct broker *broker, uint32_t index)
     call_schedule(broker, call);
 }
 
+void call_resume(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    call_schedule(broker, call);
+    if (call->child_ended && !call->answered && !call->capture)
+        call_answer(broker, index);
+    else if (call->capture)
+        call_capture_changed(broker, index);
+    else
+        call_advance(broker, index);
+}
+
 /* ---- endings --------------------------------------------------------------------------------- */
 
 /* Gives an order about what the call left running. False if it has to be given again. */

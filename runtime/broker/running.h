@@ -30,6 +30,10 @@ struct broker;
 /* A call has its `start` event: sets its deadlines. If nothing ran (call->answer_due), settles it. */
 void call_run(struct broker *broker, uint32_t index);
 
+/* After a reload: goes on with a call of the earlier image, whose worker and capture have been taken
+ * over. */
+void call_resume(struct broker *broker, uint32_t index);
+
 /* A worker reported. */
 void call_report(struct broker *broker, uint32_t index, const struct worker_report *report);
 

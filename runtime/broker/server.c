@@ -16,17 +16,21 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <linux/close_range.h>
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/host.h"
 #include "runtime/broker/notice.h"
 #include "runtime/broker/notify.h"
+#include "runtime/broker/restore.h"
 #include "runtime/broker/running.h"
+#include "runtime/broker/state.h"
 #include "runtime/broker/status.h"
 #include "runtime/broker/tables.h"
 #include "runtime/shared/descriptors.h"
 
+#define EXIT_CONFIGURATION 2
 #define EVENTS_PER_TURN 64
 /* Of the frame buffer, what stays resident between messages. */
 #define FRAME_KEPT ((size_t)64 * 1024)
@@ -98,10 +102,13 @@ static bool all_is_over(const struct broker *broker)
 
 /* Workers that have ended, the check of a new broker, and whatever a killed worker left to us, the
  * subreaper. */
-static void children_reap(void)
+static void children_reap(struct broker *broker)
 {
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        continue;
+    pid_t child;
+    int status;
+
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0)
+        reload_child_ended(broker, child, status);
 }
 
 static void signals_handle(struct broker *broker)
@@ -122,7 +129,7 @@ static void signals_handle(struct broker *broker)
             status_print(broker);
             break;
         case SIGCHLD:
-            children_reap();
+            children_reap(broker);
             break;
         default:
             break;
@@ -162,8 +169,6 @@ static void event_handle(struct broker *broker, const struct epoll_event *event)
     case EVENT_CAPTURES:
         captures_handle(broker);
         break;
-    case EVENT_RELOAD:
-        break;
     }
 }
 
@@ -189,6 +194,7 @@ static void timer_handle(struct broker *broker, const struct timer *timer)
         audit_probe(&broker->audit, broker->now);
         break;
     case TIMER_RELOAD:
+        reload_expire(broker);
         break;
     }
 }
@@ -252,45 +258,30 @@ static void inherited_close(const struct broker *broker, unsigned activated)
     syscall(SYS_close_range, from, ~0u, 0);
 }
 
-static int listener_make(struct broker *broker, unsigned activated, struct host_report *report)
+static int listener_make(struct broker *broker, unsigned activated, struct host_report *report,
+                         struct failure *failure)
 {
     char path[PATH_MAX];
-    struct failure failure;
     bool create;
-    int result;
 
-    if (activated > 1) {
-        notice("%u sockets were passed (LISTEN_FDS); a broker serves one", activated);
-        return -1;
-    }
-    if (activated == 1) {
-        result = listener_adopt(&broker->listener_state, LISTENER_FIRST, &failure);
-    } else {
-        if (host_socket_path(broker, path, sizeof(path), &create, report) < 0)
-            return -1;
-        result = listener_open(&broker->listener_state, path,
-                               (create ? (unsigned)LISTENER_CREATE : 0) |
-                                   (broker->policy->audit_strict ? 0 : (unsigned)LISTENER_LENIENT),
-                               &failure);
-    }
-    if (result < 0) {
-        notice("%s", failure.text);
-        return -1;
-    }
-    broker->listener = broker->listener_state.socket;
-    return 0;
+    if (activated > 1)
+        return failure_set(failure, 0, "%u sockets were passed (LISTEN_FDS); a broker serves one",
+                           activated);
+    if (activated == 1)
+        return listener_adopt(&broker->listener_state, LISTENER_FIRST, failure);
+    if (host_socket_path(broker, path, sizeof(path), &create, report) < 0)
+        return failure_set(failure, 0, "there is no path for the socket");
+    return listener_open(&broker->listener_state, path,
+                         (create ? (unsigned)LISTENER_CREATE : 0) |
+                             (broker->policy->audit_strict ? 0 : (unsigned)LISTENER_LENIENT),
+                         failure);
 }
 
-static int trail_open(struct broker *broker)
+static int trail_open(struct broker *broker, bool fresh, struct failure *failure)
 {
-    struct failure failure;
-
-    if (audit_open(&broker->audit, broker->policy, &broker->templates, &failure) < 0 ||
-        audit_recover(&broker->audit, &failure) < 0) {
-        notice("%s", failure.text);
+    if (audit_open(&broker->audit, broker->policy, &broker->templates, failure) < 0)
         return -1;
-    }
-    return 0;
+    return fresh && audit_recover(&broker->audit, failure) < 0 ? -1 : 0;
 }
 
 static bool policy_captures(const struct policy *policy)
@@ -311,41 +302,51 @@ static int watch(struct broker *broker, int descriptor, enum event_kind kind)
     return epoll_ctl(broker->epoll, EPOLL_CTL_ADD, descriptor, &event);
 }
 
-static int loop_make(struct broker *broker)
+/* The signals that the loop reads, and SIGPIPE, for whoever writes to a standard error that is
+ * gone. */
+static int signals_open(void)
 {
-    struct failure failure;
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
     sigset_t signals;
 
     sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGUSR1);
-    sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGPIPE); /* for whoever writes to a standard error that is gone */
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -1;
-    sigdelset(&signals, SIGPIPE);
-    broker->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        sigaddset(&signals, handled[i]);
+    int descriptor = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigaddset(&signals, SIGPIPE);
+    if (descriptor >= 0 && sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+        descriptor_close(&descriptor);
+    return descriptor;
+}
+
+static int loop_make(struct broker *broker, struct failure *failure)
+{
+    broker->listener = broker->listener_state.socket;
+    broker->signals = signals_open();
     broker->epoll = epoll_create1(EPOLL_CLOEXEC);
     broker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (broker->signals < 0 || broker->epoll < 0 || broker->reserve < 0 ||
         watch(broker, broker->signals, EVENT_SIGNALS) < 0 ||
-        watch(broker, broker->listener, EVENT_LISTENER) < 0) {
-        notice("cannot make the event loop: %s", strerror(errno));
-        return -1;
-    }
-    if (!policy_captures(broker->policy))
+        watch(broker, broker->listener, EVENT_LISTENER) < 0)
+        return failure_set(failure, errno, "cannot make the event loop: %s", strerror(errno));
+    return 0;
+}
+
+/* `memory`: the counters that an earlier image left; -1. A duplicate is used, so that the earlier
+ * image can have it back. */
+static int captures_make(struct broker *broker, uint32_t inherited, int memory,
+                         struct failure *failure)
+{
+    if (memory < 0 && !policy_captures(broker->policy))
         return 0;
-    broker->captures = captures_open(2 * broker->policy->max_active, -1, &failure);
-    if (!broker->captures) {
-        notice("%s", failure.text);
+    if (memory >= 0)
+        memory = fcntl(memory, F_DUPFD_CLOEXEC, 0);
+    broker->captures =
+        captures_open(2 * broker->policy->max_active + inherited, memory, failure);
+    if (!broker->captures)
         return -1;
-    }
-    if (watch(broker, captures_descriptor(broker->captures), EVENT_CAPTURES) < 0) {
-        notice("cannot watch captures: %s", strerror(errno));
-        return -1;
-    }
+    if (watch(broker, captures_descriptor(broker->captures), EVENT_CAPTURES) < 0)
+        return failure_set(failure, errno, "cannot watch captures: %s", strerror(errno));
     return 0;
 }
 
@@ -355,39 +356,79 @@ static void timers_describe(struct broker *broker)
     timer_describe(&broker->audit_timer, TIMER_AUDIT, 0);
 }
 
-/* Everything up to the moment at which callers can be served. */
-static int server_start(struct broker *broker, char *const *variables)
+/* What a fresh start and a reload have in common. `state`: of the earlier image, or NULL. */
+static int parts_make(struct broker *broker, char *const *variables, const struct state *state,
+                      struct failure *failure)
 {
     struct host_report report = {.tell = tell_operator, .context = broker};
-    struct failure failure;
+    uint32_t inherited = state ? state->header.call_count : 0;
+    unsigned activated = state ? 0 : listener_activated();
 
-    unsigned activated = listener_activated();
-    inherited_close(broker, activated);
+    if (!state)
+        inherited_close(broker, activated);
     host_prepare(broker, variables, &report);
     if (report.errors > 0)
-        return -1;
-    tables_raise_limits(broker);
-    if (tables_make(broker, &failure) < 0) {
-        notice("%s", failure.text);
-        return -1;
+        return failure_set(failure, 0, "this host is not fit for it");
+    if (state) {
+        broker->host.open_files.rlim_cur = state->header.open_files_soft;
+        broker->host.open_files.rlim_max = state->header.open_files_hard;
+        broker->listener_state = state->header.listener;
+        broker->notify = state->header.notify;
+    } else {
+        broker->notify = notify_open(getenv("NOTIFY_SOCKET"));
     }
+    tables_raise_limits(broker);
+    if (tables_make(broker, inherited, failure) < 0)
+        return -1;
     timers_describe(broker);
-    broker->notify = notify_open(getenv("NOTIFY_SOCKET"));
-    if (listener_make(broker, activated, &report) < 0 || trail_open(broker) < 0 ||
-        loop_make(broker) < 0)
+    reload_prepare(broker);
+    if ((!state && listener_make(broker, activated, &report, failure) < 0) ||
+        trail_open(broker, !state, failure) < 0 || loop_make(broker, failure) < 0 ||
+        captures_make(broker, inherited, state ? state->header.captures_memory : -1, failure) < 0)
         return -1;
     /* Whatever a worker that was killed leaves behind becomes ours, not init's: prctl(2). */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (confinement_broker(broker->policy, &broker->host, broker->setups, NULL, 0, tell_operator,
                            broker) < 0)
-        return -1;
+        return failure_set(failure, 0, "the broker cannot confine itself");
     broker->now = clock_monotonic_ms();
+    return 0;
+}
+
+/* Everything up to the moment at which callers can be served. */
+static int server_start(struct broker *broker, char *const *variables, struct failure *failure)
+{
+    if (parts_make(broker, variables, NULL, failure) < 0)
+        return -1;
     broker->statistics.started_ms = broker->now;
     pool_warm(broker);
-    if (listener_start(&broker->listener_state, &failure) < 0) {
-        notice("%s", failure.text);
+    return listener_start(&broker->listener_state, failure);
+}
+
+/* The same for a successor. Before anything of the earlier image's is touched, that can still be
+ * gone back to. */
+static int server_resume(struct broker *broker, char *const *variables, struct failure *failure)
+{
+    struct state state;
+
+    if (state_read(broker->options.resume, &state, failure) < 0)
+        return -1;
+    if (parts_make(broker, variables, &state, failure) < 0) {
+        reload_go_back(broker, &state, failure->text);
         return -1;
     }
+    syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+    restore_all(broker, &state);
+    children_reap(broker);
+    pool_warm(broker);
+    reload_complete(broker, state.header.note);
+    /* What was duplicated or is of no more use: */
+    close(broker->options.resume);
+    if (state.header.captures_memory >= 0)
+        close(state.header.captures_memory);
+    if (state.header.previous >= 0)
+        close(state.header.previous);
+    state_close(&state);
     return 0;
 }
 
@@ -417,15 +458,27 @@ static void server_end(struct broker *broker)
 
 int server_run(struct broker *broker, char *const *variables)
 {
+    struct failure failure;
+
     broker->listener = broker->notify = -1;
     broker->epoll = broker->signals = broker->reserve = -1;
     broker->listener_state = (struct listener){.socket = -1, .lock = -1, .directory = -1};
-    if (descriptors_fill_standard() < 0 || server_start(broker, variables) < 0) {
-        listener_close(&broker->listener_state);
-        return 2;
+    if (descriptors_fill_standard() < 0)
+        return EXIT_CONFIGURATION;
+    if (broker->options.resume >= 0) {
+        if (server_resume(broker, variables, &failure) < 0) {
+            notice("%s", failure.text);
+            return EXIT_CONFIGURATION;
+        }
+    } else {
+        if (server_start(broker, variables, &failure) < 0) {
+            notice("%s", failure.text);
+            listener_close(&broker->listener_state);
+            return EXIT_CONFIGURATION;
+        }
+        audit_serve(&broker->audit, NULL);
+        ready_tell(broker);
     }
-    audit_serve(&broker->audit, NULL);
-    ready_tell(broker);
     loop_run(broker);
     server_end(broker);
     return 0;

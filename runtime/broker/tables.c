@@ -37,13 +37,13 @@ static uint32_t calls_capacity(const struct policy *policy)
     return 2 * policy->max_active + policy->queue;
 }
 
-int tables_make(struct broker *broker, struct failure *failure)
+int tables_make(struct broker *broker, uint32_t inherited, struct failure *failure)
 {
     const struct policy *policy = broker->policy;
-    uint32_t calls = calls_capacity(policy);
+    uint32_t calls = calls_capacity(policy) + inherited;
     uint32_t accounts = CONNECTION_ENTRIES + calls;
     uint32_t timers = CONNECTION_ENTRIES + calls + OTHER_TIMERS;
-    uint32_t workers = 2 * policy->max_active + POOL_SPARES_MAX;
+    uint32_t workers = 2 * policy->max_active + POOL_SPARES_MAX + inherited;
     size_t storage = environment_storage_needed(policy, broker->path);
 
     struct connection *connection_table =
@@ -55,12 +55,13 @@ int tables_make(struct broker *broker, struct failure *failure)
     struct pool_entry *pool_table = table_map(workers, sizeof(*pool_table));
     uint32_t *idle = table_map(policy->confinement_count, sizeof(*idle));
     struct timer **heap = table_map((size_t)timers + 1, sizeof(struct timer *));
+    broker->numbers = table_map(calls, sizeof(*broker->numbers));
     broker->frame = table_map(WIRE_REQUEST_MAX + 1, 1);
     broker->reply = table_map(WIRE_REPLY_MAX + 1, 1);
     broker->environment.storage = table_map(storage, 1);
     broker->environment.capacity = storage;
     if (!connection_table || !account_table || !links || !call_table || !paths || !pool_table ||
-        !idle || !heap || !broker->frame || !broker->reply || !broker->environment.storage)
+        !idle || !heap || !broker->numbers || !broker->frame || !broker->reply || !broker->environment.storage)
         return failure_set(failure, ENOMEM, "no memory for max_active = %u and queue = %u",
                            (unsigned)policy->max_active, (unsigned)policy->queue);
     timers_start(&broker->timers, heap, timers);
