@@ -28,11 +28,10 @@ static void look_refuse(struct look *look, uint32_t slot, enum policy_verdict ve
 }
 
 /* What refuses a value that its pattern accepts. */
-static void look_refusals(struct look *look, uint32_t slot, const char *value, size_t dash_length,
-                          size_t length)
+static void look_refusals(struct look *look, uint32_t slot, const char *value, size_t length)
 {
     const struct model_slot *what = &look->rule->slots[slot];
-    if (!what->allow_dash && dash_length > 0 && value[0] == '-')
+    if (!what->allow_dash && length > 0 && value[0] == '-')
         look_refuse(look, slot, POLICY_OPTION_LIKE);
     if (length > what->max_bytes)
         look_refuse(look, slot, POLICY_TOO_LONG);
@@ -45,7 +44,7 @@ static bool look_value(struct look *look, uint32_t slot, struct policy_bytes val
         look->unknown = true;
     else if (language && !automaton_accepts(language->automaton, value.bytes, value.length))
         return false;
-    look_refusals(look, slot, value.bytes, value.length, value.length);
+    look_refusals(look, slot, value.bytes, value.length);
     return true;
 }
 
@@ -89,7 +88,7 @@ static bool look_mixed(struct look *look, const struct model_token *token,
         return false;
     for (size_t i = 0; i < token->piece_count; i++)
         if (token->pieces[i].is_slot)
-            look_refusals(look, token->pieces[i].slot, argument.bytes, argument.length,
+            look_refusals(look, token->pieces[i].slot, argument.bytes,
                           argument.length - token_least_beside(look->rule, token, i));
     return true;
 }

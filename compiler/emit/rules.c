@@ -15,54 +15,84 @@ static const char header_head[] =
     "\n"
     "#include \"patterns.h\"\n"
     "\n"
-    "/* What a rule says of a request: POLICY_NO as soon as one token does not accept. Else the first\n"
-    " * slot that refuses for another reason is in *slot, and the verdict is that reason. */\n"
-    "typedef enum policy_verdict rule_function(const struct policy_request *request, uint32_t *slot);\n"
+    "/* What a rule says of a request: POLICY_NO when one token does not accept. When a slot refuses for\n"
+    " * another reason, the verdict is that of the first such slot, whose index is put in *refusing. */\n"
+    "typedef enum policy_verdict rule_function(const struct policy_request *request,\n"
+    "                                          uint32_t *refusing);\n"
     "\n"
     "/* A literal and its length. */\n"
     "#define WORD(text) (text), sizeof(text) - 1\n"
     "\n"
-    "static inline bool is_word(struct policy_bytes argument, const char *word, size_t length)\n"
+    "bool is_word(struct policy_bytes argument, const char *word, size_t length);\n"
+    "\n"
+    "/* A value that begins with '-'. */\n"
+    "enum dash { DASH_REFUSED, DASH_ALLOWED };\n"
+    "\n"
+    "/* The verdict so far, and a slot's value that is a whole argument: POLICY_NO if it was that already\n"
+    " * or the pattern does not accept. `accept` NULL: anything. */\n"
+    "enum policy_verdict slot_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                 policy_accept *accept, struct policy_bytes value, uint32_t most,\n"
+    "                                 enum dash dash);\n"
+    "\n"
+    "/* The same for an argument with slots in it: first the whole of it, then for each slot what is\n"
+    " * refused although the whole is accepted. `beside` bytes of the argument are not the slot's. */\n"
+    "enum policy_verdict token_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                  policy_accept *accept, struct policy_bytes argument);\n"
+    "enum policy_verdict part_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                 struct policy_bytes argument, uint32_t beside, uint32_t most,\n"
+    "                                 enum dash dash);\n"
+    "\n";
+
+static const char values_text[] =
+    "#include \"rules.h\"\n"
+    "\n"
+    "bool is_word(struct policy_bytes argument, const char *word, size_t length)\n"
     "{\n"
     "    return argument.length == length && memcmp(argument.bytes, word, length) == 0;\n"
     "}\n"
     "\n"
-    "/* What is found of a request while one rule looks at it. */\n"
-    "struct finding {\n"
-    "    enum policy_verdict verdict;\n"
-    "    uint32_t slot;\n"
-    "};\n"
-    "\n"
-    "static inline void refuse(struct finding *finding, uint32_t slot, enum policy_verdict verdict)\n"
+    "/* Puts a refusal into the verdict so far, unless there is one already. */\n"
+    "static enum policy_verdict refuse(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                  enum policy_verdict verdict)\n"
     "{\n"
-    "    if (finding->verdict == POLICY_YES)\n"
-    "        *finding = (struct finding){verdict, slot};\n"
+    "    if (so_far != POLICY_YES)\n"
+    "        return so_far;\n"
+    "    *refusing = slot;\n"
+    "    return verdict;\n"
     "}\n"
     "\n"
-    "/* Asks a slot's pattern, or a whole token's: false when the rule does not match. */\n"
-    "static inline bool accepts(struct finding *finding, uint32_t slot, policy_accept *accept,\n"
-    "                           struct policy_bytes argument)\n"
+    "enum policy_verdict token_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                  policy_accept *accept, struct policy_bytes argument)\n"
     "{\n"
+    "    if (so_far == POLICY_NO || !accept)\n"
+    "        return so_far;\n"
     "    enum policy_verdict verdict = accept(argument.bytes, argument.length);\n"
-    "    if (verdict != POLICY_YES)\n"
-    "        refuse(finding, slot, verdict);\n"
-    "    return verdict != POLICY_NO;\n"
+    "    if (verdict == POLICY_NO || verdict == POLICY_YES)\n"
+    "        return verdict == POLICY_NO ? POLICY_NO : so_far;\n"
+    "    return refuse(so_far, refusing, slot, verdict);\n"
     "}\n"
     "\n"
-    "static inline void refuse_dash(struct finding *finding, uint32_t slot, const char *value,\n"
-    "                               uint32_t length)\n"
+    "enum policy_verdict part_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                 struct policy_bytes argument, uint32_t beside, uint32_t most,\n"
+    "                                 enum dash dash)\n"
     "{\n"
-    "    if (length > 0 && value[0] == '-')\n"
-    "        refuse(finding, slot, POLICY_OPTION_LIKE);\n"
-    "}\n"
-    "\n"
-    "static inline void refuse_longer(struct finding *finding, uint32_t slot, uint32_t length,\n"
-    "                                 uint32_t most)\n"
-    "{\n"
+    "    if (so_far == POLICY_NO)\n"
+    "        return POLICY_NO;\n"
+    "    const uint32_t length = argument.length - beside;\n"
+    "    if (dash == DASH_REFUSED && length > 0 && argument.bytes[0] == '-')\n"
+    "        so_far = refuse(so_far, refusing, slot, POLICY_OPTION_LIKE);\n"
     "    if (length > most)\n"
-    "        refuse(finding, slot, POLICY_TOO_LONG);\n"
+    "        so_far = refuse(so_far, refusing, slot, POLICY_TOO_LONG);\n"
+    "    return so_far;\n"
     "}\n"
-    "\n";
+    "\n"
+    "enum policy_verdict slot_verdict(enum policy_verdict so_far, uint32_t *refusing, uint32_t slot,\n"
+    "                                 policy_accept *accept, struct policy_bytes value, uint32_t most,\n"
+    "                                 enum dash dash)\n"
+    "{\n"
+    "    so_far = token_verdict(so_far, refusing, slot, accept, value);\n"
+    "    return part_verdict(so_far, refusing, slot, value, 0, most, dash);\n"
+    "}\n";
 
 static void header_emit(struct emitted *emitted, const struct layout *layout, struct buffer *out)
 {
@@ -146,33 +176,6 @@ static void word_checks_add(const struct writer *writer)
     buffer_puts(writer->out, ")\n        return POLICY_NO;\n");
 }
 
-/* The pattern of a whole token, be it one slot or several pieces. */
-static void accepts_add(const struct writer *writer, const char *indent, uint32_t slot,
-                        const struct accept *accept, const char *argument)
-{
-    if (accept)
-        buffer_format(writer->out, "%sif (!accepts(&finding, %u, %s, %s))\n%s    return POLICY_NO;\n",
-                      indent, slot, accept->name, argument, indent);
-}
-
-/* What refuses a value that the pattern accepts. `without` bytes of the argument are not the value's. */
-static void refusals_add(const struct writer *writer, const char *indent, uint32_t slot,
-                         const char *argument, size_t dash_without, size_t without)
-{
-    const struct model_slot *what = &writer->rule->slots[slot];
-    if (!what->allow_dash) {
-        buffer_format(writer->out, "%srefuse_dash(&finding, %u, %s.bytes, %s.length", indent, slot,
-                      argument, argument);
-        if (dash_without)
-            buffer_format(writer->out, " - %zu", dash_without);
-        buffer_puts(writer->out, ");\n");
-    }
-    buffer_format(writer->out, "%srefuse_longer(&finding, %u, %s.length", indent, slot, argument);
-    if (without)
-        buffer_format(writer->out, " - %zu", without);
-    buffer_format(writer->out, ", %u);\n", what->max_bytes);
-}
-
 static void slot_comment_add(const struct writer *writer, const char *indent, uint32_t slot)
 {
     const struct model_slot *what = &writer->rule->slots[slot];
@@ -183,24 +186,37 @@ static void slot_comment_add(const struct writer *writer, const char *indent, ui
     buffer_puts(writer->out, " */\n");
 }
 
+static const char *dash_of(const struct model_slot *slot)
+{
+    return slot->allow_dash ? "DASH_ALLOWED" : "DASH_REFUSED";
+}
+
+static const char *function_of(const struct accept *accept)
+{
+    return accept ? accept->name : "NULL";
+}
+
 static void value_add(const struct writer *writer, size_t at, const char *indent)
 {
     char argument[64];
     uint32_t slot = writer->rule->tokens[at].pieces[0].slot;
-    argument_of(writer, at, argument);
+    const struct model_slot *what = &writer->rule->slots[slot];
     slot_comment_add(writer, indent, slot);
-    accepts_add(writer, indent, slot,
-                layout_language(writer->layout, writer->rule->slots[slot].language), argument);
-    refusals_add(writer, indent, slot, argument, 0, 0);
+    buffer_format(writer->out,
+                  "%sverdict = slot_verdict(verdict, refusing, %u, %s, %s, %u,\n%s%*s%s);\n", indent,
+                  slot, function_of(layout_language(writer->layout, what->language)),
+                  argument_of(writer, at, argument), what->max_bytes, indent, 23, "",
+                  dash_of(what));
 }
 
 static void rest_add(const struct writer *writer, size_t at)
 {
     size_t behind = writer->rule->token_count - at - 1;
-    buffer_format(writer->out, "    for (uint32_t at = %zu; at < request->count", at);
+    buffer_format(writer->out,
+                  "    for (uint32_t at = %zu; at < request->count", at);
     if (behind)
         buffer_format(writer->out, " - %zu", behind);
-    buffer_puts(writer->out, "; at++) {\n");
+    buffer_puts(writer->out, " && verdict != POLICY_NO; at++) {\n");
     value_add(writer, at, "        ");
     buffer_puts(writer->out, "    }\n");
 }
@@ -223,13 +239,16 @@ static void mixed_add(const struct writer *writer, size_t at)
         if (first == UINT32_MAX)
             first = token->pieces[i].slot;
     }
-    accepts_add(writer, "    ", first, writer->placed->tokens[at], argument);
-    bool single = token_slot_count(token) == 1;
+    buffer_format(writer->out, "    verdict = token_verdict(verdict, refusing, %u, %s, %s);\n", first,
+                  function_of(writer->placed->tokens[at]), argument);
     for (size_t i = 0; i < token->piece_count; i++) {
         if (!token->pieces[i].is_slot)
             continue;
-        size_t others = token_least_beside(writer->rule, token, i);
-        refusals_add(writer, "    ", token->pieces[i].slot, argument, single ? others : 0, others);
+        const struct model_slot *what = &writer->rule->slots[token->pieces[i].slot];
+        buffer_format(writer->out,
+                      "    verdict = part_verdict(verdict, refusing, %u, %s, %zu, %u, %s);\n",
+                      token->pieces[i].slot, argument, token_least_beside(writer->rule, token, i),
+                      what->max_bytes, dash_of(what));
     }
 }
 
@@ -241,11 +260,12 @@ static void rule_emit(const struct layout *layout, size_t index, struct buffer *
     buffer_puts(out, "\n/* ");
     comment_text(out, rule->text, strlen(rule->text));
     buffer_format(out,
-                  " */\nenum policy_verdict rule_%s(const struct policy_request *request, uint32_t *slot)\n"
+                  " */\nenum policy_verdict rule_%s(\n"
+                  "    const struct policy_request *request, uint32_t *refusing)\n"
                   "{\n    const struct policy_bytes *argument = request->arguments;\n",
                   writer.placed->name);
-    buffer_puts(out, rule->slot_count ? "    struct finding finding = {POLICY_YES, 0};\n\n"
-                                      : "\n    (void)slot;\n");
+    buffer_puts(out, rule->slot_count ? "    enum policy_verdict verdict = POLICY_YES;\n\n"
+                                      : "\n    (void)refusing;\n");
     count_check_add(&writer);
     word_checks_add(&writer);
     for (size_t i = 0; i < rule->token_count; i++) {
@@ -256,14 +276,23 @@ static void rule_emit(const struct layout *layout, size_t index, struct buffer *
         else if (rule->tokens[i].kind == TOKEN_MIXED)
             mixed_add(&writer, i);
     }
-    buffer_puts(out, rule->slot_count ? "    *slot = finding.slot;\n    return finding.verdict;\n}\n"
-                                      : "    return POLICY_YES;\n}\n");
+    buffer_puts(out, rule->slot_count ? "    return verdict;\n}\n" : "    return POLICY_YES;\n}\n");
+}
+
+static void values_emit(struct emitted *emitted, const struct layout *layout, struct buffer *out)
+{
+    emitted_head(out, layout->model,
+                 "How a rule looks at words and at slots' values: what it refuses although the slot's\n"
+                 "pattern accepts is a leading dash, and a value over its cap.");
+    buffer_puts(out, values_text);
+    emitted_add(emitted, "values.c", out);
 }
 
 void rules_emit(struct emitted *emitted, const struct layout *layout)
 {
     struct buffer out = {0};
     header_emit(emitted, layout, &out);
+    values_emit(emitted, layout, &out);
     for (size_t i = 0; i < layout->share_count; i++) {
         const struct layout_share *share = &layout->shares[i];
         emitted_head(&out, layout->model,

@@ -105,8 +105,8 @@ static void unit_include(struct unit *unit, const char *path)
     unit->files++;
 }
 
-/* policy.c with filters.c; dispatch.c with the rules where one file holds them; else each alone. The
- * largest come first, since they take longest. */
+/* policy.c with filters.c; dispatch.c and values.c with the rules where one file holds them; else
+ * those alone. The largest come first, since they take longest. */
 static const char *main_units(struct unit *unit, const struct emitted *emitted, const char *prefix)
 {
     struct arena *arena = unit->plan->context->arena;
@@ -125,6 +125,7 @@ static const char *main_units(struct unit *unit, const struct emitted *emitted, 
         if (strcmp(emitted->files[i].path, "rules.c") == 0)
             unit_include(unit, "rules.c");
     unit_include(unit, "dispatch.c");
+    unit_include(unit, "values.c");
     return failure ? failure
                    : unit_finish(unit, arena_format(arena, "%sdispatch_unit", prefix), false);
 }
