@@ -101,7 +101,11 @@ static void part_function_add(struct arena *arena, struct buffer *out, const cha
                      "        re2c:define:YYRESTORE = \"at = end;\";\n");
     struct re2c_text text = re2c_text(arena, part->tree, 8);
     buffer_format(out, "%s        %s", text.definitions, text.expression);
-    buffer_puts(out, " { goto taken; }\n        * { return false; }\n    */\ntaken:\n");
+    buffer_puts(out, " { goto taken; }\n        * { ");
+    /* re2c prefers the one byte of '*' to a longest match of none. */
+    buffer_puts(out, part->nullable ? "at = *from; goto taken; /* it takes nothing */ }"
+                                    : "return false; }");
+    buffer_puts(out, "\n    */\ntaken:\n");
     bool counted = part->least > 0 || part->most != MATCHER_UNBOUNDED;
     if (counted && !part->ascii)
         buffer_puts(out, "    const uint32_t count = scalar_count(bytes + *from, at - *from);\n");

@@ -78,7 +78,7 @@ static bool split_item(const struct pattern *const *items, size_t count, size_t 
  * shape the part is the tree, not counted. */
 static struct matcher_part part_split(struct arena *arena, const struct pattern *tree)
 {
-    struct matcher_part part = {tree, 1, 1, 0, MATCHER_UNBOUNDED, tree_is_ascii(tree)};
+    struct matcher_part part = {tree, 1, 1, 0, MATCHER_UNBOUNDED, tree_is_ascii(tree), false};
     size_t count, which = 0;
     uint32_t fixed;
     const struct pattern *const *items = tree_items(&tree, &count);
@@ -167,7 +167,7 @@ static bool candidate_study(struct arena *arena, struct candidate *candidate)
             candidate->beyond =
                 charset_union(arena, candidate->beyond,
                               state_outgoing(arena, &candidate->body->states[i]));
-    bool empty_body = candidate->body->states[0].accepting;
+    bool empty_body = candidate->part.nullable = candidate->body->states[0].accepting;
     candidate->nullable =
         candidate->part.minimum == 0 || (empty_body && candidate->part.least == 0);
     /* A body that takes nothing could be repeated for ever. */

@@ -47,7 +47,8 @@ struct matcher_part {
     const struct pattern *tree;
     uint32_t minimum, maximum;
     uint32_t least, most;
-    bool ascii; /* a scalar is a byte: every set of the tree is ASCII */
+    bool ascii;    /* a scalar is a byte: every set of the tree is ASCII */
+    bool nullable; /* the tree can take nothing */
 };
 
 struct matcher {
