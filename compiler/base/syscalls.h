@@ -12,22 +12,18 @@
 enum syscall_architecture { SYSCALL_X86_64, SYSCALL_AARCH64 };
 #define SYSCALL_ARCHITECTURES 2
 
-/* What a filter does about a call that is in a refused set. */
-enum syscall_refusal { REFUSAL_EPERM, REFUSAL_ENOSYS, REFUSAL_EAFNOSUPPORT };
-
 /* Sets, as bits of syscall_entry.sets. */
 #define SYSCALL_DEFAULT_REFUSED 1u /* `syscalls = default` refuses it */
 #define SYSCALL_STRICT_ALLOWED 2u  /* `syscalls = strict` allows it */
 #define SYSCALL_METADATA 4u        /* `metadata = deny` refuses it: mode, owner, times, attributes */
 #define SYSCALL_WORKER 8u          /* the worker itself makes it while it serves calls */
-#define SYSCALL_BROKER 16u         /* the broker itself makes it while it serves */
 
 struct syscall_entry {
     const char *name;
     int32_t numbers[SYSCALL_ARCHITECTURES]; /* -1: that architecture has no such call */
     uint32_t sets;
-    enum syscall_refusal refusal; /* when refused */
-    const char *reason;           /* of SYSCALL_DEFAULT_REFUSED and SYSCALL_METADATA; else "" */
+    int refusal;        /* errno when refused: EPERM, or ENOSYS where programs probe for the call */
+    const char *reason; /* of SYSCALL_DEFAULT_REFUSED and SYSCALL_METADATA; else "" */
 };
 
 /* All of them, sorted by name. */
