@@ -161,22 +161,23 @@ static void points_at_ends(void **state)
                         "      |   ^\n");
 }
 
-/* A line of `before` times a, then X, then `after` times b, with the error at X. */
-static void cut_line(unsigned before, unsigned after, unsigned shown_before, bool cut_before,
-                     unsigned shown_after, bool cut_after)
+/* A line of `before` times a character, then X, then `after` times b, with the error at X. */
+static void cut_line(const char *character, unsigned before, unsigned after, unsigned shown_before,
+                     bool cut_before, unsigned shown_after, bool cut_after)
 {
+    uint32_t place = (uint32_t)strlen(character) * before;
     struct buffer line = {0}, expected = {0};
     for (unsigned i = 0; i < before; i++)
-        buffer_puts(&line, "\xc3\xa9");
+        buffer_puts(&line, character);
     buffer_char(&line, 'X');
     for (unsigned i = 0; i < after; i++)
         buffer_char(&line, 'b');
     struct fixture f = start(buffer_text(&line));
-    diagnostic_error(f.all, at(2 * before, 2 * before + 1), "here");
+    diagnostic_error(f.all, at(place, place + 1), "here");
     buffer_format(&expected, "agent.rules:1:%u: error: here\n    1 | %s", before + 1,
                   cut_before ? "..." : "");
     for (unsigned i = 0; i < shown_before; i++)
-        buffer_puts(&expected, "\xc3\xa9");
+        buffer_puts(&expected, character);
     buffer_char(&expected, 'X');
     for (unsigned i = 0; i < shown_after; i++)
         buffer_char(&expected, 'b');
@@ -191,12 +192,17 @@ static void cuts_long_lines(void **state)
 {
     (void)state;
     enum { WIDTH = EXCERPT_WIDTH_MAX, BEFORE = EXCERPT_BEFORE_MAX };
-    cut_line(0, WIDTH - 1, 0, false, WIDTH - 1, false);
-    cut_line(0, WIDTH, 0, false, WIDTH - 1, true);
-    cut_line(WIDTH - 1, 0, WIDTH - 1, false, 0, false);
-    cut_line(WIDTH, 0, BEFORE, true, 0, false);
-    cut_line(BEFORE, 100000, BEFORE, false, WIDTH - BEFORE - 1, true);
-    cut_line(500000, 500000, BEFORE, true, WIDTH - BEFORE - 1, true);
+    /* Characters of one column and 1 to 4 bytes: U+0061, U+00E9, U+20AC, U+10300. */
+    static const char *const characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x90\x8c\x80"};
+    for (size_t i = 0; i < 4; i++) {
+        const char *one = characters[i];
+        cut_line(one, 0, WIDTH - 1, 0, false, WIDTH - 1, false);
+        cut_line(one, 0, WIDTH, 0, false, WIDTH - 1, true);
+        cut_line(one, WIDTH - 1, 0, WIDTH - 1, false, 0, false);
+        cut_line(one, WIDTH, 0, BEFORE, true, 0, false);
+        cut_line(one, BEFORE, 100000, BEFORE, false, WIDTH - BEFORE - 1, true);
+        cut_line(one, 200000, 200000, BEFORE, true, WIDTH - BEFORE - 1, true);
+    }
 }
 
 static void sorts_by_place(void **state)

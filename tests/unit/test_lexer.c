@@ -79,6 +79,7 @@ static void reads_rest_slots(void **state)
     reads("x #a... y\n", "text(x) _ rest(a1,255) _ text(y) \n");
     reads("x #1...{0,16}\r\n", "text(x) _ rest(1{}0,16) \n");
     reads("x #a...{255,255}", "text(x) _ rest(a{}255,255) \n");
+    reads("x #a...{9,19}", "text(x) _ rest(a{}9,19) \n");
     reads("x #a...{000,0001}", "text(x) _ rest(a{}0,1) \n");
 }
 

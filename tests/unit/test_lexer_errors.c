@@ -100,7 +100,7 @@ static void reports_rest_slots(void **state)
             "    1 | #b...{3}\n"
             "      |      ^\n"
             "t:1:6: note: for example {0,16}, or {3,3} for exactly 3\n");
-    static const char *const most[] = {"{0,0}", "{1,256}", "{0,4294967297}",
+    static const char *const most[] = {"{0,0}", "{1,256}", "{1,2550}", "{0,4294967297}",
                                        "{0,99999999999999999999}"};
     for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
         char text[64], line[sizeof text];

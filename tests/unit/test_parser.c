@@ -206,6 +206,13 @@ static void joins_pieces(void **state)
           "rule ['x'] ['']q ['']q [#a]q [#a]q [#a]q\n", "");
 }
 
+static void counts_rest_slots(void **state)
+{
+    (void)state;
+    gives("x #a...\nx #a...{3,5} y\n",
+          "rule ['x'] [#a...1,255]\nrule ['x'] [#a...{}3,5] ['y']\n", "");
+}
+
 static void marks_home(void **state)
 {
     (void)state;
@@ -445,6 +452,12 @@ static void reports_a_line_once(void **state)
     assert_true(f.file->rules[0]->broken);
     assert_false(f.file->rules[1]->broken);
     arena_free(f.arena);
+    buffer_clear(&text);
+    repeat(&text, "a ", 300);
+    f = parse_bytes(buffer_text(&text), text.length);
+    assert_int_equal(diagnostics_errors(f.diagnostics), 1);
+    assert_true(f.file->rules[0]->broken);
+    arena_free(f.arena);
     buffer_free(&text);
 }
 
@@ -543,6 +556,7 @@ int main(void)
         cmocka_unit_test(reads_a_whole_file),
         cmocka_unit_test(keeps_duplicates),
         cmocka_unit_test(joins_pieces),
+        cmocka_unit_test(counts_rest_slots),
         cmocka_unit_test(marks_home),
         cmocka_unit_test(keeps_the_line),
         cmocka_unit_test(places_rest_slots),
