@@ -6,6 +6,7 @@
 #include "compiler/base/arena.h"
 #include "compiler/base/utf8.h"
 #include "compiler/regex/construction.h"
+#include "compiler/regex/paths.h"
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
@@ -180,57 +181,21 @@ bool automaton_accepts(const struct automaton *a, const char *bytes, size_t leng
     return a->states[state].accepting;
 }
 
-/* Scalars to the nearest accepting state. */
-static uint32_t length_shortest(struct arena *scratch, const struct automaton *a)
-{
-    uint32_t *distance = arena_array(scratch, a->state_count, sizeof *distance);
-    uint32_t *queue = arena_array(scratch, a->state_count, sizeof *queue);
-    uint32_t queued = 1;
-    for (uint32_t i = 0; i < queued; i++) {
-        const struct automaton_state *from = &a->states[queue[i]];
-        if (from->accepting)
-            return distance[queue[i]];
-        for (uint32_t j = 0; j < from->transition_count; j++) {
-            uint32_t target = from->transitions[j].target;
-            if (target == 0 || distance[target])
-                continue;
-            distance[target] = distance[queue[i]] + 1;
-            queue[queued++] = target;
-        }
-    }
-    return NONE;
-}
-
-/* The longest way through, in the order of a topological sort; NONE when there is a cycle. */
-static uint32_t length_longest(struct arena *scratch, const struct automaton *a)
-{
-    uint32_t *incoming = arena_array(scratch, a->state_count, sizeof *incoming);
-    uint32_t *distance = arena_array(scratch, a->state_count, sizeof *distance);
-    uint32_t *queue = arena_array(scratch, a->state_count, sizeof *queue);
-    for (uint32_t i = 0; i < a->state_count; i++)
-        for (uint32_t j = 0; j < a->states[i].transition_count; j++)
-            incoming[a->states[i].transitions[j].target]++;
-    if (incoming[0] > 0)
-        return NONE;
-    uint32_t queued = 1, longest = 0;
-    for (uint32_t i = 0; i < queued; i++) {
-        const struct automaton_state *from = &a->states[queue[i]];
-        longest = distance[queue[i]] > longest ? distance[queue[i]] : longest;
-        for (uint32_t j = 0; j < from->transition_count; j++) {
-            uint32_t target = from->transitions[j].target;
-            if (distance[target] <= distance[queue[i]])
-                distance[target] = distance[queue[i]] + 1;
-            if (--incoming[target] == 0)
-                queue[queued++] = target;
-        }
-    }
-    return queued == a->state_count ? longest : NONE;
-}
-
 void automaton_lengths(const struct automaton *a, uint32_t *shortest, uint32_t *longest)
 {
     struct arena *scratch = arena_new(0);
-    *shortest = length_shortest(scratch, a);
-    *longest = length_longest(scratch, a);
+    *shortest = paths_find(scratch, a)->distance[0];
+    uint32_t *order;
+    uint32_t *length = arena_array(scratch, a->state_count, sizeof *length); /* longest way to it */
+    bool bounded = states_sort(scratch, a, &order);
+    *longest = bounded ? 0 : UINT32_MAX;
+    for (uint32_t i = 0; bounded && i < a->state_count; i++) {
+        const struct automaton_state *state = &a->states[order[i]];
+        if (length[order[i]] > *longest)
+            *longest = length[order[i]];
+        for (uint32_t j = 0; j < state->transition_count; j++)
+            if (length[state->transitions[j].target] <= length[order[i]])
+                length[state->transitions[j].target] = length[order[i]] + 1;
+    }
     arena_free(scratch);
 }

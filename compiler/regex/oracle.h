@@ -17,7 +17,7 @@ struct pattern;
 
 #define ORACLE_PCRE2_MATCH_LIMIT 2000000u /* calls of PCRE2's matcher for one value */
 #define ORACLE_PCRE2_HEAP_LIMIT 262144u   /* KiB for one value */
-#define ORACLE_LIBFA_POSITIONS_MAX 400u   /* byte positions of a tree that libfa is given */
+#define ORACLE_LIBFA_POSITIONS_MAX 5000u  /* byte positions of a tree that libfa is given */
 
 enum oracle_answer {
     ORACLE_NO,
@@ -55,8 +55,8 @@ enum oracle_answer oracle_libfa_equal(struct arena *arena, const struct pattern 
                                       const struct automaton *automaton, const char **witness,
                                       size_t *witness_length);
 
-/* Whether libfa accepts the value: for values that are given one by one. */
-enum oracle_answer oracle_libfa_accepts(struct arena *arena, const struct pattern *pattern,
-                                        const char *bytes, size_t length);
+/* Whether libfa accepts the value. Builds the whole automaton for it: for a few values only. */
+enum oracle_answer oracle_libfa_accepts(const struct pattern *pattern, const char *bytes,
+                                        size_t length);
 
 #endif

@@ -40,3 +40,15 @@ uint32_t readable_best(uint32_t low, uint32_t high)
             return scalar;
     return low;
 }
+
+uint32_t readable_some(uint32_t low, uint32_t high, uint32_t choice)
+{
+    for (size_t i = 0; i < BANDS; i++)
+        if (low <= bands[i].high && high >= bands[i].low) {
+            uint32_t first = low > bands[i].low ? low : bands[i].low;
+            uint32_t last = high < bands[i].high ? high : bands[i].high;
+            return first + choice % (last - first + 1);
+        }
+    uint32_t some = low + choice % (high - low + 1);
+    return utf8_is_visible(some) ? some : readable_best(low, high);
+}

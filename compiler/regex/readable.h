@@ -10,5 +10,7 @@
 uint32_t readable_rank(uint32_t scalar);
 /* The most readable scalar of a range. */
 uint32_t readable_best(uint32_t low, uint32_t high);
+/* One of the most readable scalars of a range, those of one kind: `choice` says which. */
+uint32_t readable_some(uint32_t low, uint32_t high, uint32_t choice);
 
 #endif
