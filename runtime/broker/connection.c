@@ -395,9 +395,6 @@ static void connection_read(struct broker *broker, uint32_t index)
                                   .capacity = WIRE_REQUEST_MAX,
                                   .descriptors = descriptors,
                                   .wanted = WIRE_DESCRIPTORS_MAX};
-        /* A version 1 connection carries one request: what follows it is not looked at. */
-        if (connection->version == 1)
-            return;
         enum message_result result = message_receive(connection->descriptor, &message);
         if (result == MESSAGE_NONE)
             return;
@@ -408,6 +405,12 @@ static void connection_read(struct broker *broker, uint32_t index)
             return;
         }
         timer_disarm(&broker->timers, &connection->timer);
+        /* A version 1 connection carries one request. What follows is taken, so that closing with
+         * unread data does not spoil the answer, and thrown away. */
+        if (connection->version == 1) {
+            descriptors_close(descriptors, WIRE_DESCRIPTORS_MAX);
+            continue;
+        }
         request_handle(broker, index, result, &message);
         broker_frame_release(broker, message.length);
         if (connection->descriptor < 0 || connection->generation != generation)
@@ -496,10 +499,10 @@ void connection_answer(struct broker *broker, uint32_t index, int32_t status, co
     parts[1].iov_len = text_length;
     parts[0].iov_len = wire_reply_header_encode(version, status, text_length, header);
     if (connection->pipe) {
-        assert(parts[0].iov_len + text_length <= sizeof(broker->reply));
-        memcpy(broker->reply, header, parts[0].iov_len);
-        if (text_length > 0)
+        assert(parts[0].iov_len + text_length <= WIRE_REPLY_MAX);
+        if (text_length > 0) /* it may lie in broker->reply already */
             memmove(broker->reply + parts[0].iov_len, text, text_length);
+        memcpy(broker->reply, header, parts[0].iov_len);
         result = pipe_send(connection->descriptor, broker->reply, parts[0].iov_len + text_length);
     } else {
         result = message_send(connection->descriptor, parts, text_length > 0 ? 2 : 1, NULL, 0);

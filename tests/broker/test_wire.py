@@ -17,6 +17,7 @@ sh -c #script
 
 sh -c #script #words...{0,255}
   allow_any = script, words
+  allow_max = words:65536
 
 sleep #seconds
   seconds = [0-9.]+
@@ -117,9 +118,9 @@ def test_the_largest_requests(broker):
 
 
 def test_a_body_in_a_memfd(broker):
-    words = ["y" * 100000] * 8
+    words = ["y" * 65536] * 14
     body = body2(["sh", "-c", 'exit ${#1}', "name", "y" * 200, *words])
-    assert len(body) > 800000
+    assert len(body) > 900000
     memfd = sealed_memfd(body)
     with Connection(broker.socket) as connection:
         connection.send(frame2(CALL, struct.pack("<I", FLAG_BODY)),
@@ -212,6 +213,13 @@ def test_a_reply_that_is_a_pipe(broker):
         message = os.read(end, 100)
         assert struct.unpack("<IIiI", message) == (MAGIC, 2, 9, 0)
         assert os.read(end, 1) == b""
+        os.close(end)
+        end, fd = os.pipe()
+        connection.send(frame2(LIST), [fd])
+        os.close(fd)
+        message = os.read(end, 70000)
+        assert struct.unpack_from("<IIi", message) == (MAGIC, 2, 0)
+        assert message[16:].startswith(b"true\n") and b"sleep #seconds\n" in message
         os.close(end)
 
 
