@@ -175,6 +175,10 @@ void toolchain_compile(struct process_context *context, const struct toolchain *
     ADD(toolchain->compiler, "-std=gnu11", runtime ? "-Os" : "-O1", "-w", "-fPIE",
         "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections",
         "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident");
+    /* Rules share words and slots: equal constants are kept once. They hold pointers, so that a
+     * position-independent program has them in memory of its own. */
+    if (!runtime)
+        ADD("-fmerge-all-constants", "-fipa-icf-variables");
     if (toolchain->kind == TOOLCHAIN_MUSL) {
         struct utsname host;
         uname(&host);

@@ -110,11 +110,11 @@ struct policy_piece {
 };
 
 struct policy_token {
-    enum policy_token_kind kind;
-    uint16_t piece_count;
     const struct policy_piece *pieces;
     policy_accept *accept;    /* TOKEN_MIXED: the whole token's language; linear in the length */
+    uint16_t piece_count;
     uint16_t expansion;       /* TOKEN_EXPANSION */
+    uint8_t kind;             /* enum policy_token_kind; small, since there are many tokens */
     uint8_t minimum, maximum; /* TOKEN_REST */
 };
 
