@@ -325,6 +325,8 @@ static void answer_add_opaque(struct atoms *atoms, const uint32_t *opaque, size_
         answer->exhausted = true;
         opaque_count = OPAQUE_MAX;
     }
+    if (!opaque_count)
+        return;
     size_t plain = answer->count;
     for (uint32_t mask = 1; mask < 1u << opaque_count; mask++)
         for (size_t i = 0; i <= plain; i++) {

@@ -6,5 +6,9 @@
 
 extern const struct command command_check;
 extern const struct command command_match;
+extern const struct command command_diff;
+extern const struct command command_accepts;
+extern const struct command command_sample;
+extern const struct command command_graph;
 
 #endif

@@ -1,6 +1,6 @@
 #include "compiler/analysis/diff.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "compiler/analysis/number_table.h"
 #include "compiler/base/arena.h"
@@ -80,6 +80,21 @@ static void differ_leaf(struct differ *differ, const struct space_leaf *leaf,
         differ_note(differ, difference);
 }
 
+/* In the order of the files: what is said of the policies as wholes first. */
+static int difference_compare(const void *a, const void *b)
+{
+    const struct difference *x = a, *y = b;
+    const struct model_rule *of_x = x->new_rule ? x->new_rule : x->old_rule;
+    const struct model_rule *of_y = y->new_rule ? y->new_rule : y->old_rule;
+    uint32_t line_x = of_x ? of_x->line : 0, line_y = of_y ? of_y->line : 0;
+    if (line_x != line_y)
+        return line_x < line_y ? -1 : 1;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    uint32_t old_x = x->old_rule ? x->old_rule->line : 0, old_y = y->old_rule ? y->old_rule->line : 0;
+    return old_x < old_y ? -1 : old_x > old_y;
+}
+
 struct diff diff_models(struct arena *arena, const struct model *old_model,
                         const struct model *new_model)
 {
@@ -102,6 +117,9 @@ struct diff diff_models(struct arena *arena, const struct model *old_model,
     struct space_result space = space_explore(arena, rules, count);
     for (size_t i = 0; i < space.leaf_count; i++)
         differ_leaf(&differ, &space.leaves[i], rules);
+    if (differ.diff.count)
+        qsort(differ.differences, differ.diff.count, sizeof *differ.differences,
+              difference_compare);
     differ.diff.exhausted = space.exhausted;
     differ.diff.limit = space.limit;
     differ.diff.wider |= space.exhausted;
