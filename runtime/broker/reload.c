@@ -23,7 +23,7 @@
 
 #define NUMBER_MAX 24 /* a decimal number with its NUL */
 
-void reload_prepare(struct broker *broker)
+void reload_prepare(struct broker *broker, const char *path)
 {
     struct reload *reload = &broker->reload;
     static const char self[] = "/proc/self/exe";
@@ -31,7 +31,13 @@ void reload_prepare(struct broker *broker)
     timer_describe(&reload->timer, TIMER_RELOAD, 0);
     reload->candidate = reload->output = -1;
     reload->self = open(self, O_PATH | O_CLOEXEC);
-    ssize_t length = readlink(self, reload->path, sizeof(reload->path) - 1);
+    ssize_t length = -1;
+    if (path) {
+        length = (ssize_t)strlen(path);
+        memcpy(reload->path, path, (size_t)length);
+    } else {
+        length = readlink(self, reload->path, sizeof(reload->path) - 1);
+    }
     if (length < 0 || reload->self < 0 || fstat(reload->self, &reload->running) < 0)
         length = 0;
     reload->path[length] = '\0';

@@ -40,8 +40,9 @@ struct reload {
     struct timer timer;
 };
 
-/* At start: finds out which executable this is. */
-void reload_prepare(struct broker *broker);
+/* At start: finds out which executable this is. `path`: where an earlier image was told that it is
+ * installed (what runs may have been replaced there since); NULL at a fresh start. */
+void reload_prepare(struct broker *broker, const char *path);
 
 /* SIGHUP came. */
 void reload_begin(struct broker *broker);

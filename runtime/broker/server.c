@@ -381,7 +381,7 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
     if (tables_make(broker, inherited, failure) < 0)
         return -1;
     timers_describe(broker);
-    reload_prepare(broker);
+    reload_prepare(broker, state ? state->header.path : NULL);
     if ((!state && listener_make(broker, activated, &report, failure) < 0) ||
         trail_open(broker, !state, failure) < 0 || loop_make(broker, failure) < 0 ||
         captures_make(broker, inherited, state ? state->header.captures_memory : -1, failure) < 0)

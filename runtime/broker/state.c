@@ -138,6 +138,8 @@ static void header_fill(struct state_header *header, const struct broker *broker
         header->refused[i] = broker->statistics.refused[i];
     header->open_files_soft = broker->host.open_files.rlim_cur;
     header->open_files_hard = broker->host.open_files.rlim_max;
+    text_start(&text, header->path, sizeof(header->path));
+    text_append(&text, broker->reload.path);
     text_start(&text, header->note, sizeof(header->note));
     text_append(&text, note);
 }
@@ -296,6 +298,7 @@ static int state_check(struct state *state, struct failure *failure)
         return failure_set(failure, 0, "the state is cut off");
     state->calls_at = state->connections_at + (size_t)connections;
     if (!connections_are_sound(state) || !calls_are_sound(state) ||
+        memchr(header->path, '\0', sizeof(header->path)) == NULL ||
         memchr(header->note, '\0', sizeof(header->note)) == NULL ||
         memchr(header->listener.path, '\0', sizeof(header->listener.path)) == NULL)
         return failure_set(failure, 0, "the state is inconsistent");

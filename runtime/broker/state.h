@@ -43,6 +43,7 @@ struct state_header {
     uint64_t started_ms, calls;
     uint64_t refused[STATE_REASONS]; /* by enum reason */
     uint64_t open_files_soft, open_files_hard; /* for children, as the first broker found them */
+    char path[PATH_MAX];       /* where the broker is installed */
     char note[STATE_NOTE_MAX]; /* why the successor gave up and went back; "" */
 };
 

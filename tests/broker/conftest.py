@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -73,7 +72,7 @@ class Broker:
         self.pid = self.process.pid
         try:
             if wait:
-                ready, _, _ = select.select([ready_read], [], [], wire.PATIENCE)
+                ready = wire.is_readable(ready_read, wire.PATIENCE)
                 assert ready and os.read(ready_read, 1) == b"\n", (
                     "the broker did not start: " + self.stderr())
         finally:

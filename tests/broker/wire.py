@@ -32,6 +32,12 @@ def wait_for(condition, what="a condition", patience=PATIENCE):
         pause = min(pause * 2, 0.05)
 
 
+def is_readable(file, patience):
+    poll = select.poll()  # select() knows no descriptor beyond 1023
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
+
+
 def as_bytes(text):
     return text if isinstance(text, bytes) else os.fsencode(text)
 
@@ -89,8 +95,7 @@ def send_message(sock, data, fds=()):
 
 def receive_reply(sock, patience=PATIENCE):
     """The next reply; None when the broker has closed the connection without one."""
-    ready, _, _ = select.select([sock], [], [], patience)
-    assert ready, f"no reply within {patience} s"
+    assert is_readable(sock, patience), f"no reply within {patience} s"
     try:
         message = sock.recv(1 << 17)
     except ConnectionResetError:
@@ -114,8 +119,7 @@ class Output:
         self.close_writer()
         parts = []
         while True:
-            ready, _, _ = select.select([self.end], [], [], PATIENCE)
-            assert ready, "output did not end"
+            assert is_readable(self.end, PATIENCE), "output did not end"
             part = os.read(self.end, 1 << 16)
             if not part:
                 return b"".join(parts)

@@ -1,0 +1,367 @@
+"""SIGHUP: the audit trail reopened, and a newer broker in the place of the old one."""
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import wire
+from conftest import with_defaults
+from wire import Connection, Output, receive_reply, wait_for
+
+OLD = "sh -c #script\n  allow_any = script\n\necho old\n"
+NEW = "sh -c #script\n  allow_any = script\n\necho new\n"
+
+
+def install(broker, binary):
+    """Puts another executable in the broker's place, as a package manager does."""
+    fresh = broker.home / "agent-broker.new"
+    shutil.copy(binary, fresh)
+    fresh.chmod(0o755)
+    os.rename(fresh, broker.binary)
+
+
+def reload(broker):
+    """SIGHUP; the event that tells how it went."""
+    count = len(broker.events("reload"))
+    broker.signal(signal.SIGHUP)
+    wait_for(lambda: len(broker.events("reload")) > count, "the reload")
+    return broker.events("reload")[-1]
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker(OLD)
+
+
+@pytest.fixture
+def new(compile_rules):
+    return compile_rules(with_defaults(NEW))
+
+
+def test_without_a_new_binary_it_stays_what_it_is(broker):
+    event = reload(broker)
+    assert "note" not in event
+    assert broker.call("echo", "old").status == 0
+
+
+def test_it_becomes_the_new_broker(broker, new):
+    assert broker.call("echo", "new").status == -1
+    before = broker.events("serve")[0]["policy"]
+    install(broker, new)
+    event = reload(broker)
+    assert "note" not in event
+    assert event["policy"] != before
+    assert event["pid"] == broker.pid
+    assert broker.call("echo", "new").status == 0
+    assert broker.call("echo", "old").status == -1
+    calls = [event["call"] for event in broker.events() if event["kind"] in ("start", "reject")]
+    assert calls == [1, 2, 3]
+    assert broker.stop() == 0
+    assert not broker.socket.exists()
+
+
+def test_again_and_again(broker, new, compile_rules):
+    old = compile_rules(with_defaults(OLD))
+    before = None
+    for round_number in range(6):
+        install(broker, new if round_number % 2 == 0 else old)
+        reload(broker)
+        word = "new" if round_number % 2 == 0 else "old"
+        assert broker.call("echo", word).status == 0
+        if round_number == 1:
+            before = broker.descriptors()
+    assert broker.descriptors() == before
+    assert broker.status()["calls"] == 6
+
+
+def test_calls_in_flight_are_answered_by_the_new_one(broker, new, home):
+    connections = []
+    outputs = []
+    for code in range(5):
+        connection, output = Connection(broker.socket), Output()
+        script = f"read line; echo $line; exit {code}"
+        stdin = os.pipe()
+        connection.send1(["sh", "-c", script], stdin=stdin[0], stdout=output)
+        os.close(stdin[0])
+        output.close_writer()
+        connections.append((connection, output, stdin[1], code))
+    wait_for(lambda: len(broker.events("start")) == 5, "all to run")
+    install(broker, new)
+    event = reload(broker)
+    assert sorted(event["active"]) == [1, 2, 3, 4, 5]
+    for connection, output, stdin, code in connections:
+        os.write(stdin, b"hello\n")
+        os.close(stdin)
+        assert connection.reply().status == code
+        assert output.read() == b"hello\n"
+        connection.close()
+    assert [e["status"] for e in sorted(broker.events("exit"), key=lambda e: e["call"])] == [
+        0, 1, 2, 3, 4]
+    wait_for(lambda: broker.status()["active"] == 0, "all to be over")
+
+
+def test_the_timeout_of_a_call_in_flight_goes_on(start_broker, compile_rules):
+    rules = "sh -c #script\n  allow_any = script\n  timeout = 1500ms\n"
+    broker = start_broker(rules)
+    began = time.monotonic()
+    with Connection(broker.socket) as connection:
+        connection.send2(["sh", "-c", "setsid sleep 300 & sleep 300"])
+        broker.wait_event("start")
+        install(broker, compile_rules(with_defaults(rules + "\ntrue\n")))
+        reload(broker)
+        assert broker.call("true").status == 0
+        assert connection.reply().status == wire.TIMEOUT
+    assert 1.5 <= time.monotonic() - began < 20
+    wait_for(lambda: broker.status()["background"] == 0, "its tree to be gone")
+
+
+def test_waiting_calls_are_decided_by_the_new_rules(start_broker, compile_rules, home):
+    gate = f"while [ ! -e {home}/gate ]; do sleep 0.01; done"
+    broker = start_broker(OLD, "max_active = 1")
+    first = Connection(broker.socket)
+    first.send1(["sh", "-c", gate])
+    broker.wait_event("start")
+    waiting = []
+    for argv in (["echo", "old"], ["sh", "-c", "exit 7"], ["sh", "-c", "exit 8"]):
+        connection = Connection(broker.socket)
+        connection.send2(argv)
+        waiting.append(connection)
+        wait_for(lambda: broker.status()["queued"] == len(waiting), "it to wait")
+    install(broker, compile_rules(with_defaults(NEW, "max_active = 1")))
+    reload(broker)
+    (home / "gate").touch()
+    assert first.reply().status == 0
+    assert [connection.reply().status for connection in waiting] == [-1, 7, 8]
+    for connection in [first, *waiting]:
+        connection.close()
+
+
+def test_smaller_limits_do_not_lose_calls(start_broker, compile_rules, home):
+    gate = f"while [ ! -e {home}/gate ]; do sleep 0.02; done"
+    broker = start_broker(OLD, "max_active = 10\nqueue = 10")
+    connections = []
+    for code in range(20):
+        connection = Connection(broker.socket)
+        connection.send1(["sh", "-c", f"{gate}; exit {code}"])
+        connections.append(connection)
+    wait_for(lambda: broker.status()["queued"] == 10, "the rest to wait")
+    install(broker, compile_rules(with_defaults(NEW, "max_active = 1\nqueue = 0")))
+    reload(broker)
+    (home / "gate").touch()
+    assert [connection.reply().status for connection in connections] == list(range(20))
+    for connection in connections:
+        connection.close()
+
+
+def test_connections_are_kept(broker, new):
+    silent = Connection(broker.socket)
+    greeted = Connection(broker.socket)
+    greeted.send(wire.frame2(wire.HELLO))
+    assert greeted.reply().status == 0
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    greeted.send2(["sh", "-c", "trap 'exit 6' TERM; while :; do sleep 0.02; done"], reply=theirs)
+    theirs.close()
+    broker.wait_event("start")
+    install(broker, new)
+    reload(broker)
+    greeted.send2(["echo", "new"])
+    assert greeted.reply().status == 0
+    mine.send(wire.frame2(wire.SIGNAL, b"\x0f\0\0\0"))
+    assert receive_reply(mine).status == 6
+    silent.send1(["echo", "new"])
+    assert silent.reply().status == 0
+    greeted.close()
+    silent.close()
+
+
+def test_no_connection_is_refused_meanwhile(broker, new, compile_rules):
+    """Calls go on at full speed through ten reloads; every one of them is answered."""
+    old = compile_rules(with_defaults(OLD))
+    failures, count, done = [], [0], threading.Event()
+
+    def caller():
+        while not done.is_set():
+            try:
+                status = wire.run1(broker.socket, ["sh", "-c", "exit 3"]).status
+            except OSError as error:
+                failures.append(repr(error))
+                return
+            count[0] += 1
+            if status != 3:
+                failures.append(status)
+
+    threads = [threading.Thread(target=caller) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for round_number in range(10):
+        install(broker, new if round_number % 2 == 0 else old)
+        reload(broker)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and count[0] > 10
+    wait_for(lambda: len(broker.events("exit")) == len(broker.events("start")), "exit events")
+    calls = [event["call"] for event in broker.events("start")]
+    assert calls == list(range(1, len(calls) + 1))
+
+
+# ---- unfit ---------------------------------------------------------------------------------------
+
+def assert_stays(broker, *words):
+    event = reload(broker)
+    for word in words:
+        assert word in event["note"], event
+        assert word in broker.stderr()
+    assert broker.call("echo", "old").status == 0
+
+
+def test_a_broker_that_this_host_is_unfit_for(broker, compile_rules):
+    install(broker, compile_rules(with_defaults(NEW + "\nls\n  fs_read = /nonexistent/folder\n")))
+    assert_stays(broker, "unfit", "/nonexistent/folder")
+
+
+def test_something_that_is_no_broker(broker, home):
+    for content, words in ((b"\x7fELF nonsense", "unfit"), (b"#!/bin/sh\nexit 3\n", "unfit")):
+        fresh = home / "fresh"
+        fresh.write_bytes(content)
+        fresh.chmod(0o755)
+        os.rename(fresh, broker.binary)
+        assert_stays(broker, words)
+
+
+def test_a_program_that_agrees_but_cannot_go_on(broker, home):
+    """It passes the check and then does not run: there is nothing to go back from, only to stay."""
+    fresh = home / "fresh"
+    fresh.write_text('#!/bin/sh\n[ "$1" = check-host ] && exit 0\n')
+    fresh.chmod(0o755)
+    os.rename(fresh, broker.binary)
+    broker.signal(signal.SIGHUP)
+    # A script cannot be run from a descriptor that ends with the exec: the broker goes on.
+    wait_for(lambda: broker.events("reload"), "the reload")
+    assert broker.call("echo", "old").status == 0
+
+
+def test_another_format_of_the_state(broker, new):
+    done = subprocess.run([new, "check-host", "--takes-over", "999999"], stdout=subprocess.PIPE,
+                          env={"HOME": str(broker.home), "XDG_RUNTIME_DIR": str(broker.home)})
+    assert done.returncode == 1
+    assert b"format" in done.stdout and b"999999" in done.stdout
+
+
+def test_a_binary_that_others_can_write_is_not_taken(broker, new):
+    fresh = broker.home / "fresh"
+    shutil.copy(new, fresh)
+    fresh.chmod(0o777)
+    os.rename(fresh, broker.binary)
+    assert_stays(broker, "others")
+
+
+def test_a_binary_that_is_gone(broker):
+    broker.binary.unlink()
+    assert_stays(broker, "No such file")
+
+
+def test_a_slow_check_does_not_stop_service(broker, home):
+    source = home / "slow.c"
+    source.write_text("#include <fcntl.h>\n#include <unistd.h>\nint main(void) {\n"
+                      f'  creat("{home}/checking", 0600);\n'
+                      f'  while (access("{home}/gate", F_OK) != 0) usleep(20000);\n'
+                      "  return 1;\n}\n")
+    subprocess.run(["gcc", "-o", home / "fresh", source], check=True)
+    os.rename(home / "fresh", broker.binary)
+    broker.signal(signal.SIGHUP)
+    wait_for((home / "checking").exists, "the check to begin")
+    broker.signal(signal.SIGHUP)  # one more while it is checked: done after it
+    for _ in range(10):
+        assert broker.call("echo", "old").status == 0
+    assert broker.events("reload") == []
+    (home / "gate").touch()
+    wait_for(lambda: len(broker.events("reload")) == 2, "both")
+
+
+def test_a_new_broker_that_fails_late_becomes_the_old_one_again(start_broker, compile_rules, home):
+    """What the check could not see: a manifest that cannot be opened by the time of the exec."""
+    broker = start_broker(OLD)
+    rules = NEW
+    late = compile_rules("defaults:\n  logfile = $HOME/late/manifest.jsonl\n\n" + rules)
+    (home / "late").mkdir()
+    (home / "late" / "manifest.jsonl").mkdir()  # check-host looks at directories only
+    with Connection(broker.socket) as connection:
+        connection.send1(["sh", "-c", "sleep 1; exit 5"])
+        broker.wait_event("start")
+        install(broker, late)
+        event = reload(broker)
+        assert "manifest.jsonl" in event["note"]
+        assert "going back" in broker.stderr()
+        assert connection.reply().status == 5
+    assert broker.call("echo", "old").status == 0
+    assert broker.call("echo", "new").status == -1
+    # and it can still be replaced
+    (home / "late" / "manifest.jsonl").rmdir()
+    broker.signal(signal.SIGHUP)
+    broker.manifest = home / "late" / "manifest.jsonl"
+    wait_for(lambda: broker.events("reload"), "the new one to serve")
+    assert broker.call("echo", "new").status == 0
+
+
+def test_a_state_that_is_none_is_refused(new, home):
+    for content in (b"", b"x" * 100000):
+        fd = wire.sealed_memfd(content)
+        done = subprocess.run([new, "serve", "--resume", str(fd)], pass_fds=[fd],
+                              stderr=subprocess.PIPE, env={"HOME": str(home)}, timeout=60)
+        assert done.returncode == 2 and b"state" in done.stderr
+        os.close(fd)
+    done = subprocess.run([new, "serve", "--resume", "55"], stderr=subprocess.PIPE,
+                          env={"HOME": str(home)}, timeout=60)
+    assert done.returncode == 2
+
+
+# ---- the audit trail -----------------------------------------------------------------------------
+
+def test_logrotate(broker):
+    broker.call("echo", "old")
+    rotated = broker.manifest.with_suffix(".1")
+    os.rename(broker.manifest, rotated)
+    broker.call("echo", "old")
+    reload(broker)
+    broker.call("echo", "old")
+    assert [event["call"] for event in broker.events("start")] == [3]
+    assert rotated.read_text().count('"kind":"start"') == 2
+    assert stat.S_IMODE(broker.manifest.stat().st_mode) == 0o600
+
+
+def test_a_manifest_that_cannot_be_reopened(broker, home):
+    rotated = broker.manifest.with_suffix(".1")
+    os.rename(broker.manifest, rotated)
+    broker.manifest.mkdir()
+    broker.signal(signal.SIGHUP)
+    wait_for(lambda: '"kind":"reload"' in rotated.read_text(), "the reload")
+    assert "note" in rotated.read_text()
+    assert broker.call("echo", "old").status == 0
+    assert rotated.read_text().count('"kind":"start"') == 1
+
+
+def test_captures_in_flight_go_on(start_broker, compile_rules, home):
+    rules = ("sh -c #script\n  allow_any = script\n"
+             "  stdoutfile = $HOME/log/#$call.out\n")
+    broker = start_broker(rules)
+    with Connection(broker.socket) as connection, Output() as output:
+        script = f"echo one; while [ ! -e {home}/gate ]; do sleep 0.02; done; echo two; exit 4"
+        connection.send1(["sh", "-c", script], stdout=output)
+        output.close_writer()
+        assert os.read(output.end, 100) == b"one\n"
+        install(broker, compile_rules(with_defaults(rules + "\ntrue\n")))
+        reload(broker)
+        (home / "gate").touch()
+        assert connection.reply().status == 4
+        assert output.read() == b"two\n"
+    event = broker.wait_event("exit")
+    assert event["stdout_bytes"] == 8
+    assert (home / "log" / "1.out").read_bytes() == b"one\ntwo\n"
+    assert Path(f"/proc/{broker.pid}").exists()
