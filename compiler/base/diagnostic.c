@@ -98,7 +98,8 @@ static struct diagnostic *keep_error(struct diagnostics *all, const char *warnin
     return fresh;
 }
 
-struct diagnostic *diagnostic_error(struct diagnostics *all, struct span at, const char *format, ...)
+struct diagnostic *diagnostic_error(struct diagnostics *all, struct span at, const char *format,
+                                    ...)
 {
     va_list arguments;
     va_start(arguments, format);

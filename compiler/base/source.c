@@ -82,7 +82,8 @@ struct source *source_from_file(struct arena *arena, const char *path)
 
 uint32_t source_line(const struct source *source, uint32_t offset)
 {
-    uint32_t low = 0, high = source->line_count; /* line_begins[low] <= offset < line_begins[high] */
+    /* line_begins[low] <= offset < line_begins[high] */
+    uint32_t low = 0, high = source->line_count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (source->line_begins[middle] <= offset)

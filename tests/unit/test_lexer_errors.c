@@ -226,6 +226,11 @@ static void reports_what_is_not_text(void **state)
             "    1 | \\u{feff}git\n"
             "      | ^~~~~~~~\n"
             "t:1:1: note: save it as UTF-8 without one\n");
+    reports("\xef\xbb\xbf", "",
+            "t:1:1: error: the file begins with a byte order mark\n"
+            "    1 | \\u{feff}\n"
+            "      | ^~~~~~~~\n"
+            "t:1:1: note: save it as UTF-8 without one\n");
     reports_bytes("a\nb\0c\n\0\nd\n", 9, "text(a) \nerror \nerror \ntext(d) \n",
                   "t:2:2: error: a NUL byte: a rules file is UTF-8 text\n"
                   "    2 | b\\x00c\n"

@@ -129,6 +129,17 @@ static void parts_values(void **state)
     }
 }
 
+static void parts_may_be_blank(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct tree_value value = only_value(&f, "x\n a = b,   ,c\n");
+    struct tree_value part = value_part(&value, 2, 4); /* a blank is behind it too */
+    assert_int_equal(part.length, 0);
+    assert_int_equal(part.at.begin, part.at.end);
+    arena_free(f.arena);
+}
+
 /* Whatever a value is, walking it byte by byte covers its place in the source without gaps. */
 static void maps_every_byte(void **state)
 {
@@ -172,6 +183,7 @@ int main(void)
         cmocka_unit_test(maps_values_to_the_source),
         cmocka_unit_test(unescapes_values),
         cmocka_unit_test(parts_values),
+        cmocka_unit_test(parts_may_be_blank),
         cmocka_unit_test(maps_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
