@@ -31,6 +31,9 @@ const char client_help[] =
     "rule's\n"
     "timeout ended it, 125 when sluicify itself fails (no broker, for one).\n";
 
+const char client_operand_hint[] =
+    "a first operand with a '/' is the socket; where it is the command: sluicify -- COMMAND";
+
 struct reader {
     char *const *words; /* what is not read yet, NULL at the end */
     struct client_arguments *arguments;

@@ -43,5 +43,7 @@ const char *client_arguments_read(struct client_arguments *arguments, int argc, 
                                   const char **word);
 
 extern const char client_help[];
+/* For a failure that may come from having meant the operand for the command. */
+extern const char client_operand_hint[];
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/client/arguments.h"
 #include "runtime/client/display.h"
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/wire.h"
@@ -48,7 +49,7 @@ static const char *error_hint(int error)
     case ENOENT:
         return " (is it running?): ";
     case ECONNREFUSED:
-        return " (the one that made this socket is gone): ";
+        return " (nothing listens there): ";
     case ENOTSOCK:
     case EPROTOTYPE:
         return " (that is no broker's socket): ";
@@ -76,6 +77,8 @@ int client_report_error(const struct client_place *place, const struct sluicify_
                          NULL);
     else
         display_complain("no broker at ", place->name, error_hint(error), strerror(-error));
+    if (error < 0 && place->is_operand)
+        display_complain(client_operand_hint, NULL, NULL, NULL);
     return CLIENT_FAILURE;
 }
 

@@ -149,13 +149,16 @@ int main(int argc, char **argv)
         return fail("cannot open /dev/null", NULL);
     const char *problem = client_arguments_read(&arguments, argc, argv, &word);
     if (problem) {
-        display_complain(problem, word, "; try: sluicify --help", NULL);
+        display_complain(problem, word, "; ",
+                         arguments.socket_is_operand ? client_operand_hint
+                                                     : "try: sluicify --help");
         return CLIENT_FAILURE;
     }
     if (arguments.command == CLIENT_HELP)
         return print(client_help);
     if (arguments.command == CLIENT_VERSION)
         return print("sluicify " SLUICE_VERSION "\n");
+    place.is_operand = arguments.socket_is_operand;
     if (client_place_find(&place, arguments.socket) < 0) {
         display_complain(place.name ? "no broker at " : "no broker", place.name, ": ",
                          place.problem);

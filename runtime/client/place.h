@@ -14,6 +14,7 @@
 struct client_place {
     struct sluicify_address address;
     const char *name;    /* for messages: a path, or "fd:N" */
+    bool is_operand;     /* taken from the command line for its '/': set by whoever read that */
     const char *problem; /* why there is none; may lie in `buffer` */
     char buffer[PATH_MAX];
 };

@@ -1,0 +1,89 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from fake_broker import FakeBroker  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def client():
+    """The path of the built sluicify."""
+    path = Path(os.environ.get("SLUICE_BUILD", ROOT / "build")) / "sluicify"
+    assert path.exists(), f"{path} is not built"
+    return str(path)
+
+
+@pytest.fixture
+def make_broker(tmp_path):
+    """FakeBroker(...) at tmp_path/b.sock unless told otherwise, closed at the end."""
+    made = []
+
+    def make(path=None, **arguments):
+        broker = FakeBroker(path or tmp_path / "b.sock", **arguments)
+        made.append(broker)
+        return broker
+
+    yield make
+    for broker in made:
+        broker.close()
+
+
+def clean_environment(**more):
+    environment = {k: v for k, v in os.environ.items()
+                   if not k.startswith("SLUICE") and k != "XDG_RUNTIME_DIR"}
+    environment.update(more)
+    return environment
+
+
+@pytest.fixture
+def run(client):
+    """Runs sluicify to its end: run(broker or None, words..., **what subprocess.run takes)."""
+
+    def run_client(broker, *words, env=None, program=None, **arguments):
+        environment = clean_environment(**(env or {}))
+        if broker is not None:
+            environment["SLUICE_SOCKET"] = broker.path
+        arguments.setdefault("stdin", subprocess.DEVNULL)
+        if "stdout" not in arguments:
+            arguments["stdout"] = subprocess.PIPE
+        if "stderr" not in arguments:
+            arguments["stderr"] = subprocess.PIPE
+        return subprocess.run([program or client, *words], env=environment, timeout=60, **arguments)
+
+    return run_client
+
+
+@pytest.fixture
+def start(client):
+    """Starts sluicify: start(broker, words...). Killed at the end if it still runs."""
+    started = []
+
+    def start_client(broker, *words, env=None, **arguments):
+        environment = clean_environment(**(env or {}))
+        if broker is not None:
+            environment["SLUICE_SOCKET"] = broker.path
+        process = subprocess.Popen([client, *words], env=environment, **arguments)
+        started.append(process)
+        return process
+
+    yield start_client
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def wire_statuses():
+    """{name: (status, exit code, text)} as runtime/shared/status.def has them."""
+    text = (ROOT / "runtime/shared/status.def").read_text()
+    found = re.findall(r'^STATUS\((\w+), (-\d+), (\d+), "([^"]+)"\)', text, re.M)
+    assert len(found) == 11
+    return {name: (int(status), int(code), words) for name, status, code, words in found}
