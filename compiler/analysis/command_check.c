@@ -32,6 +32,18 @@ static int read_arguments(const struct command *command, int argc, char **argv,
     return *path ? EXIT_GOOD : command_misused(command, "a rules file is needed");
 }
 
+static void print_summary(const struct model *model)
+{
+    struct buffer text = {0};
+    summary_policy(&text, model);
+    for (size_t i = 0; i < model->rule_count && !ferror(stdout); i++) {
+        summary_rule(&text, &model->rules[i]);
+        fwrite(buffer_text(&text), 1, text.length, stdout);
+        buffer_clear(&text);
+    }
+    buffer_free(&text);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct options options = {0};
@@ -42,12 +54,8 @@ static int run(const struct command *command, int argc, char **argv)
         status = EXIT_USAGE;
     else if (status == EXIT_GOOD) {
         status = load_report(&loaded, &options);
-        if (loaded.model && options.format == DIAGNOSTIC_TEXT) {
-            struct buffer summary = {0};
-            summary_add(&summary, loaded.arena, loaded.model);
-            fwrite(buffer_text(&summary), 1, summary.length, stdout);
-            buffer_free(&summary);
-        }
+        if (status == EXIT_GOOD && options.format == DIAGNOSTIC_TEXT)
+            print_summary(loaded.model);
         load_end(&loaded);
     }
     options_free(&options);

@@ -6,9 +6,20 @@
 #include "compiler/base/excerpt.h"
 #include "compiler/policy/describe.h"
 
+/* Bytes of one value that are shown. */
+#define SHOWN_BYTES_MAX 400u
+
 static void add_visible(struct buffer *out, const char *text)
 {
-    excerpt_visible(out, text, strlen(text));
+    size_t length = strlen(text), shown = length;
+    if (shown > SHOWN_BYTES_MAX) {
+        shown = SHOWN_BYTES_MAX;
+        while (shown && ((unsigned char)text[shown] & 0xC0) == 0x80)
+            shown--;
+    }
+    excerpt_visible(out, text, shown);
+    if (shown < length)
+        buffer_puts(out, "...");
 }
 
 static bool accepts_dash(const struct model_slot *slot)
@@ -51,8 +62,9 @@ static void add_descriptions(struct buffer *out, const char *title,
         buffer_char(out, '\n');
 }
 
-static void add_rule(struct buffer *out, struct arena *arena, const struct model_rule *rule)
+void summary_rule(struct buffer *out, const struct model_rule *rule)
 {
+    struct arena *arena = arena_new(0); /* descriptions of thousands of rules would add up */
     struct descriptions call = describe_attributes(arena, rule->attributes);
     struct descriptions confinement = describe_confinement(arena, rule);
     buffer_format(out, "%5u: ", rule->line);
@@ -62,12 +74,11 @@ static void add_rule(struct buffer *out, struct arena *arena, const struct model
         add_slot(out, &rule->slots[i]);
     add_descriptions(out, "    call: ", &call);
     add_descriptions(out, "    confined: ", &confinement);
+    arena_free(arena);
 }
 
-void summary_add(struct buffer *out, struct arena *arena, const struct model *model)
+void summary_policy(struct buffer *out, const struct model *model)
 {
     buffer_format(out, "%s: rules: %zu, distinct patterns: %zu, confinements: %zu\n", model->file,
                   model->rule_count, model->language_count, model->confinement_count);
-    for (size_t i = 0; i < model->rule_count; i++)
-        add_rule(out, arena, &model->rules[i]);
 }

@@ -5,8 +5,11 @@
 #include "compiler/base/buffer.h"
 #include "compiler/policy/model.h"
 
-/* Appends every rule with its slots, and the attributes and confinement in force on it as far as they
- * differ from what an empty rules file would mean. */
-void summary_add(struct buffer *out, struct arena *arena, const struct model *model);
+/* One line on the whole. */
+void summary_policy(struct buffer *out, const struct model *model);
+
+/* A rule with its slots, and the attributes and confinement in force on it as far as they differ from
+ * what an empty rules file would mean. Long values are cut. */
+void summary_rule(struct buffer *out, const struct model_rule *rule);
 
 #endif

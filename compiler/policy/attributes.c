@@ -12,42 +12,31 @@
 
 static const char *const family = "env.";
 
-static bool is_about(const struct tree_attribute *line, const char *name)
+/* What the lines accept, found out once. False when they are wrong (reported the first time). */
+static bool read_lines(struct check *check, struct caller_lines *lines, const char *first_name)
 {
-    return strcmp(line->key + strlen(family), name) == 0;
+    if (lines->read)
+        return lines->good;
+    struct language_use use = {.subject = lines->key,
+                               .first_name = first_name,
+                               .lines = lines->items,
+                               .count = lines->count};
+    lines->language = language_from_lines(check, &use);
+    lines->description = language_description(check, &use);
+    lines->read = true;
+    lines->good = lines->language != NULL;
+    return lines->good;
 }
 
-/* The lines env.NAME: the rule's own when it has any, else those of defaults. */
-static struct attribute_lines lines_about(struct check *check, const struct settings *settings,
-                                          const char *name)
+/* The lines env.NAME: the rule's own when it has any, else those of defaults, else NULL. */
+static struct caller_lines *lines_about(struct check *check, const struct settings *settings,
+                                        const char *name)
 {
-    struct attribute_lines found = {0};
-    const struct attribute_lines *sources[] = {&settings->caller_lines, settings->default_lines};
-    for (size_t i = 0; i < 2 && sources[i] && !found.count; i++) {
-        for (size_t j = 0; j < sources[i]->count; j++) {
-            if (!is_about(sources[i]->items[j], name))
-                continue;
-            arena_grow(check->arena, &found.items, &found.capacity, found.count + 1,
-                       sizeof *found.items);
-            found.items[found.count++] = sources[i]->items[j];
-        }
-    }
-    return found;
-}
-
-/* A value's patterns; false when they are wrong. */
-static bool read_caller_value(struct check *check, const char *name, struct span span,
-                              const char *subject, const struct attribute_lines *lines,
-                              struct model_caller_value *value)
-{
-    *value = (struct model_caller_value){.name = name, .span = span};
-    if (!lines->count)
-        return true;
-    struct language_use use = {
-        .subject = subject, .first_name = name, .lines = lines->items, .count = lines->count};
-    value->language = language_from_lines(check, &use);
-    value->description = language_description(check, &use);
-    return value->language != NULL;
+    const char *key = arena_format(check->arena, "%s%s", family, name);
+    struct caller_lines *own = table_find(&settings->caller_lines.table, key, strlen(key));
+    if (own || !settings->default_lines)
+        return own;
+    return table_find(&settings->default_lines->table, key, strlen(key));
 }
 
 static bool read_caller_environment(struct check *check, const struct settings *settings,
@@ -58,10 +47,14 @@ static bool read_caller_environment(struct check *check, const struct settings *
     bool good = true;
     for (size_t i = 0; i < count; i++) {
         const struct caller_name *name = &settings->caller_names[i];
-        struct attribute_lines lines = lines_about(check, settings, name->name);
-        const char *subject = arena_format(check->arena, "%s%s", family, name->name);
-        if (!read_caller_value(check, name->name, name->span, subject, &lines, &values[i]))
+        struct caller_lines *lines = lines_about(check, settings, name->name);
+        if (lines && !read_lines(check, lines, name->name))
             good = false;
+        values[i] = (struct model_caller_value){.name = name->name, .span = name->span};
+        if (lines) {
+            values[i].language = lines->language;
+            values[i].description = lines->description;
+        }
     }
     attributes->caller_environment = values;
     attributes->caller_environment_count = count;
@@ -71,38 +64,25 @@ static bool read_caller_environment(struct check *check, const struct settings *
 static bool read_caller_cwd(struct check *check, const struct settings *settings,
                             struct model_attributes *attributes)
 {
-    if (!settings->caller_cwd)
+    struct caller_lines *lines = settings->caller_cwd;
+    if (!lines)
         return true;
-    struct attribute_lines lines = {0};
-    arena_grow(check->arena, &lines.items, &lines.capacity, 1, sizeof *lines.items);
-    lines.items[lines.count++] = settings->caller_cwd;
+    bool good = read_lines(check, lines, "cwd");
     struct model_caller_value *value = arena_alloc(check->arena, sizeof *value);
+    *value = (struct model_caller_value){.name = "cwd",
+                                         .span = lines->items[0]->value.at,
+                                         .language = lines->language,
+                                         .description = lines->description};
     attributes->caller_cwd = value;
-    return read_caller_value(check, "cwd", settings->caller_cwd->value.at, "cwd_from_caller",
-                             &lines, value);
-}
-
-/* Whether a line of the same variable stands before line `index`. */
-static bool has_earlier_line(const struct attribute_lines *lines, size_t index)
-{
-    for (size_t i = 0; i < index; i++)
-        if (strcmp(lines->items[i]->key, lines->items[index]->key) == 0)
-            return true;
-    return false;
+    return good;
 }
 
 bool attributes_check_defaults(struct check *check, const struct settings *defaults)
 {
-    struct model_attributes scratch = {0};
-    bool good = read_caller_cwd(check, defaults, &scratch);
+    bool good = !defaults->caller_cwd || read_lines(check, defaults->caller_cwd, "cwd");
     for (size_t i = 0; i < defaults->caller_lines.count; i++) {
-        const struct tree_attribute *line = defaults->caller_lines.items[i];
-        if (has_earlier_line(&defaults->caller_lines, i))
-            continue;
-        const char *name = line->key + strlen(family);
-        struct attribute_lines lines = lines_about(check, defaults, name);
-        struct model_caller_value value;
-        if (!read_caller_value(check, name, line->key_at, line->key, &lines, &value))
+        struct caller_lines *lines = defaults->caller_lines.items[i];
+        if (!read_lines(check, lines, lines->key + strlen(family)))
             good = false;
     }
     return good;
@@ -112,16 +92,17 @@ bool attributes_check_caller_lines(struct check *check, const struct settings *s
 {
     bool good = true;
     for (size_t i = 0; i < settings->caller_lines.count; i++) {
-        const struct tree_attribute *line = settings->caller_lines.items[i];
+        const struct caller_lines *lines = settings->caller_lines.items[i];
+        const char *name = lines->key + strlen(family);
         bool listed = false;
         for (size_t j = 0; j < settings->caller_name_count && !listed; j++)
-            listed = is_about(line, settings->caller_names[j].name);
+            listed = strcmp(settings->caller_names[j].name, name) == 0;
         if (listed)
             continue;
         struct diagnostic *error =
-            diagnostic_error(check->diagnostics, line->key_at,
-                             "%s: the caller cannot send this variable", line->key);
-        check_hint(check, error, "add `env_from_caller = %s`", line->key + strlen(family));
+            diagnostic_error(check->diagnostics, lines->items[0]->key_at,
+                             "%s: the caller cannot send this variable", lines->key);
+        check_hint(check, error, "add `env_from_caller = %s`", name);
         good = false;
     }
     return good;
@@ -191,7 +172,8 @@ static void spell(struct buffer *key, const struct model_attributes *attributes)
 }
 
 const struct model_attributes *attributes_from_settings(struct check *check,
-                                                        const struct settings *settings)
+                                                        const struct settings *settings,
+                                                        struct span rule)
 {
     struct model_attributes attributes = read_plain(settings);
     bool environment = read_caller_environment(check, settings, &attributes);
@@ -201,7 +183,8 @@ const struct model_attributes *attributes_from_settings(struct check *check,
     struct buffer key = {0};
     spell(&key, &attributes);
     struct model_attributes *known = intern_find(&check->attributes, &key);
-    if (!known) {
+    if (!known && intern_spend(check, attributes.environment_count +
+                                          attributes.caller_environment_count, rule)) {
         known = arena_alloc(check->arena, sizeof *known);
         *known = attributes;
         intern_add(check, &check->attributes, &key, known);

@@ -6,7 +6,8 @@
 
 /* The attributes, equal ones shared. NULL when a pattern of theirs is wrong (reported). */
 const struct model_attributes *attributes_from_settings(struct check *check,
-                                                        const struct settings *settings);
+                                                        const struct settings *settings,
+                                                        struct span rule);
 
 /* The patterns of cwd_from_caller and every `env.NAME` in defaults, once for the file. Rules whose
  * defaults are wrong need not say so again. */

@@ -66,8 +66,15 @@ struct check {
     uint64_t spent;             /* of MODEL_AUTOMATA_MAX */
     bool exhausted;             /* reported; no automaton is built any more */
 
+    uint64_t items;             /* of MODEL_ITEMS_MAX */
     struct interned languages, attributes, confinements, filters;
     struct table confinement_names;
+    struct tree_value *list_scratch; /* the items of the list that is being read */
+    size_t list_scratch_capacity;
+    struct policy_grant *grant_scratch; /* of the rule at hand: copied when it is kept */
+    size_t grant_scratch_capacity;
+    struct policy_template *deny_scratch;
+    size_t deny_scratch_capacity;
     struct policy_template *expansions;
     size_t expansion_count, expansion_capacity;
     struct table expansion_texts;
@@ -83,6 +90,9 @@ const char *check_quote_value(struct check *check, const struct tree_value *valu
 /* A note without a place of its own. */
 #define check_hint(check, about, ...) \
     diagnostic_note((check)->diagnostics, (about), SPAN_NONE, __VA_ARGS__)
+
+/* Whether it is worth to look for the name that was meant: not after hundreds of errors. */
+bool check_may_suggest(const struct check *check);
 
 /* "did you mean 'NEAREST'?", unless NULL. */
 void check_suggest(struct check *check, struct diagnostic *about, const char *nearest);

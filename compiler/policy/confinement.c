@@ -21,6 +21,22 @@ static bool confines_files(const struct settings *settings)
            settings->grants[ACCESS_WRITE].set;
 }
 
+static size_t count_grants(const struct settings *settings, enum policy_access access)
+{
+    size_t count = 0;
+    for (const struct grant_list *list = &settings->grants[access]; list; list = list->inherited)
+        count += list->count;
+    return count;
+}
+
+static size_t count_denies(const struct settings *settings)
+{
+    size_t count = 0;
+    for (const struct deny_list *list = &settings->denies; list; list = list->inherited)
+        count += list->count;
+    return count;
+}
+
 /* ---- contradictions -------------------------------------------------------------------------- */
 
 /* Whether a key asks for Landlock or seccomp, which need no_new_privs. */
@@ -34,7 +50,7 @@ static bool asks_for_filter(const struct settings *settings, enum attribute_key 
     case KEY_FS_WRITE:
         return settings->grants[ACCESS_WRITE].set;
     case KEY_FS_DENY:
-        return settings->denies.count > 0;
+        return count_denies(settings) > 0;
     case KEY_NET:
         return settings->number[key] != NETWORK_INHERIT;
     case KEY_METADATA:
@@ -92,7 +108,7 @@ static bool check_narrowing(struct check *check, const struct settings *settings
     if (confines_files(settings))
         return true;
     struct diagnostic *error = NULL;
-    if (settings->denies.count)
+    if (count_denies(settings) > 0)
         error = report_key(check, settings, KEY_FS_DENY, rule,
                            "fs_deny has no effect without fs_read, fs_exec or fs_write");
     if (settings->number[KEY_PROTECT])
@@ -112,7 +128,7 @@ static bool check_narrowing(struct check *check, const struct settings *settings
 /* Deny where only reading is granted, within where writing is, else nothing. */
 static enum policy_metadata metadata_in_force(const struct settings *settings)
 {
-    bool writes = settings->grants[ACCESS_WRITE].count > 0;
+    bool writes = count_grants(settings, ACCESS_WRITE) > 0;
     if (is_written(settings, KEY_METADATA)) {
         enum policy_metadata written = (enum policy_metadata)settings->number[KEY_METADATA];
         return written == METADATA_WITHIN && !writes ? METADATA_DENY : written;
@@ -174,22 +190,27 @@ static struct policy_template slot_directory(struct check *check, const struct r
     return (struct policy_template){piece, 1};
 }
 
-/* All grants, sorted, each once: the order in which they were written means nothing. */
+/* All grants, sorted, each once: the order in which they were written means nothing. In scratch
+ * space, as the denies are: most rules' are those of another rule. */
 static void collect_grants(struct check *check, const struct settings *settings,
                            const struct rule_draft *rule, struct model_confinement *confinement)
 {
     size_t count = 0, kept = 0;
     for (size_t access = 0; access < 3; access++)
-        count += settings->grants[access].count;
-    struct policy_grant *grants = arena_array(check->arena, count, sizeof *grants);
+        count += count_grants(settings, (enum policy_access)access);
+    arena_grow(check->arena, &check->grant_scratch, &check->grant_scratch_capacity, count,
+               sizeof *check->grant_scratch);
+    struct policy_grant *grants = check->grant_scratch;
     count = 0;
     for (size_t access = 0; access < 3; access++)
-        for (size_t i = 0; i < settings->grants[access].count; i++) {
-            grants[count] = settings->grants[access].items[i];
-            if (grants[count].kind == GRANT_SLOT)
-                grants[count].path = slot_directory(check, rule, grants[count].slot);
-            count++;
-        }
+        for (const struct grant_list *list = &settings->grants[access]; list;
+             list = list->inherited)
+            for (size_t i = 0; i < list->count; i++) {
+                grants[count] = list->items[i];
+                if (grants[count].kind == GRANT_SLOT)
+                    grants[count].path = slot_directory(check, rule, grants[count].slot);
+                count++;
+            }
     if (count)
         qsort(grants, count, sizeof *grants, compare_grants);
     for (size_t i = 0; i < count; i++)
@@ -203,17 +224,36 @@ static void collect_grants(struct check *check, const struct settings *settings,
 static void collect_denies(struct check *check, const struct settings *settings,
                            struct model_confinement *confinement)
 {
-    size_t count = settings->denies.count, kept = 0;
-    struct policy_template *denies = arena_array(check->arena, count, sizeof *denies);
-    if (count) {
-        memcpy(denies, settings->denies.items, count * sizeof *denies);
+    size_t count = count_denies(settings), kept = 0;
+    arena_grow(check->arena, &check->deny_scratch, &check->deny_scratch_capacity, count,
+               sizeof *check->deny_scratch);
+    struct policy_template *denies = check->deny_scratch;
+    count = 0;
+    for (const struct deny_list *list = &settings->denies; list; list = list->inherited)
+        for (size_t i = 0; i < list->count; i++)
+            denies[count++] = list->items[i];
+    if (count)
         qsort(denies, count, sizeof *denies, compare_denies);
-    }
     for (size_t i = 0; i < count; i++)
         if (!kept || compare_templates(&denies[kept - 1], &denies[i]) != 0)
             denies[kept++] = denies[i];
     confinement->denies = denies;
     confinement->deny_count = kept;
+}
+
+/* Takes what is in scratch space out of it. */
+static void keep_lists(struct check *check, struct model_confinement *confinement)
+{
+    struct policy_grant *grants =
+        arena_array(check->arena, confinement->grant_count, sizeof *grants);
+    struct policy_template *denies =
+        arena_array(check->arena, confinement->deny_count, sizeof *denies);
+    if (confinement->grant_count)
+        memcpy(grants, confinement->grants, confinement->grant_count * sizeof *grants);
+    if (confinement->deny_count)
+        memcpy(denies, confinement->denies, confinement->deny_count * sizeof *denies);
+    confinement->grants = grants;
+    confinement->denies = denies;
 }
 
 /* ---- the filter ------------------------------------------------------------------------------ */
@@ -345,8 +385,8 @@ static void spell(struct buffer *key, const struct model_confinement *confinemen
     key_number(key, confinement->grant_count);
     for (size_t i = 0; i < confinement->grant_count; i++) {
         const struct policy_grant *grant = &confinement->grants[i];
-        buffer_format(key, "%d %d %d %d %u ", (int)grant->access, (int)grant->kind,
-                      grant->optional, (int)grant->set, grant->slot);
+        key_number(key, (uint64_t)grant->access << 32 | (uint64_t)grant->kind);
+        key_number(key, (uint64_t)grant->optional << 32 | (uint64_t)grant->set << 16 | grant->slot);
         key_template(key, &grant->path);
     }
     key_number(key, confinement->confines_files);
@@ -379,9 +419,12 @@ const struct model_confinement *confinement_from_settings(struct check *check,
     struct buffer key = {0};
     spell(&key, &confinement);
     struct model_confinement *known = intern_find(&check->confinements, &key);
-    if (!known) {
+    size_t items = confinement.grant_count + confinement.deny_count + confinement.connect_count +
+                   confinement.bind_count;
+    if (!known && intern_spend(check, items, rule->tree->stanza.at)) {
         known = arena_alloc(check->arena, sizeof *known);
         *known = confinement;
+        keep_lists(check, known);
         known->name = make_name(check, rule);
         intern_add(check, &check->confinements, &key, known);
     }

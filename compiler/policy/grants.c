@@ -44,7 +44,8 @@ static bool read_slot_grant(struct check *check, const char *key, const struct t
             grant->slot = (uint16_t)i;
             return true;
         }
-        suggest_offer(&search, name);
+        if (check_may_suggest(check))
+            suggest_offer(&search, name);
     }
     if (rule->tree->broken)
         return false;
@@ -97,11 +98,9 @@ bool settings_grants(struct check *check, struct settings *settings, enum attrib
     struct value_list written;
     if (!value_split(check, key_definitions[key].name, &body, &written))
         return false;
-    size_t inherited = adds ? list->count : 0;
-    fresh.items = arena_array(check->arena, inherited + written.count, sizeof *fresh.items);
-    if (inherited)
-        memcpy(fresh.items, list->items, inherited * sizeof *fresh.items);
-    fresh.count = inherited;
+    if (adds && settings->defaults)
+        fresh.inherited = &settings->defaults->grants[access_of(key)];
+    fresh.items = arena_array(check->arena, written.count, sizeof *fresh.items);
     bool good = true;
     for (size_t i = 0; i < written.count; i++)
         if (!read_grant(check, key, &written.items[i], rule, &fresh.items[fresh.count++]))
@@ -135,11 +134,10 @@ bool settings_denies(struct check *check, struct settings *settings,
     struct value_list written;
     if (!value_split(check, "fs_deny", &body, &written))
         return false;
-    size_t inherited = adds ? settings->denies.count : 0;
     struct deny_list fresh = {
-        arena_array(check->arena, inherited + written.count, sizeof *fresh.items), inherited};
-    if (inherited)
-        memcpy(fresh.items, settings->denies.items, inherited * sizeof *fresh.items);
+        .items = arena_array(check->arena, written.count, sizeof *fresh.items)};
+    if (adds && settings->defaults)
+        fresh.inherited = &settings->defaults->denies;
     bool good = true;
     for (size_t i = 0; i < written.count; i++)
         if (!read_deny(check, &written.items[i], &fresh.items[fresh.count++]))

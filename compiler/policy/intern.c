@@ -25,15 +25,30 @@ void intern_add(struct check *check, struct interned *interned, const struct buf
     intern_append(check, interned, item);
 }
 
+bool intern_spend(struct check *check, size_t count, struct span at)
+{
+    bool was_enough = check->items <= MODEL_ITEMS_MAX;
+    check->items += count;
+    if (check->items <= MODEL_ITEMS_MAX)
+        return true;
+    if (was_enough)
+        diagnostic_error(check->diagnostics, at,
+                         "the rules up to here have more than %u variables, paths and ports in "
+                         "force, equal sets counted once",
+                         MODEL_ITEMS_MAX);
+    return false;
+}
+
+/* As it is in memory: keys never leave the process. */
 void key_number(struct buffer *key, uint64_t number)
 {
-    buffer_format(key, "%llu ", (unsigned long long)number);
+    buffer_add(key, (const char *)&number, sizeof number);
 }
 
 void key_text(struct buffer *key, const char *text)
 {
     if (!text) {
-        buffer_puts(key, "- ");
+        key_number(key, UINT64_MAX);
         return;
     }
     key_number(key, strlen(text));

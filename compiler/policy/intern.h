@@ -19,6 +19,10 @@ void *intern_find(const struct interned *interned, const struct buffer *key);
 void intern_add(struct check *check, struct interned *interned, const struct buffer *key,
                 void *item);
 
+/* Takes `count` list items of a new object from the file's budget. False when it is used up (reported
+ * once, at `at`): the object must not be made. */
+bool intern_spend(struct check *check, size_t count, struct span at);
+
 /* Spelling of content. Lengths go before texts, so that no two contents have one spelling. */
 void key_number(struct buffer *key, uint64_t number);
 void key_text(struct buffer *key, const char *text); /* NULL is not "" */

@@ -18,6 +18,7 @@ struct pattern_reading {
     const struct automaton *automaton;
     const char *canonical;
     const char *pcre2;
+    const struct model_language *alone; /* of this text as the only `=` line, once it was used so */
 };
 
 /* A model_language with what is made of it on demand. */
@@ -284,9 +285,21 @@ static const struct model_language *intern_language(struct check *check,
     return &language->model;
 }
 
+/* The reading of a slot's only line, when it is a plain `=` line. */
+static struct pattern_reading *only_reading(struct check *check, const struct language_use *use)
+{
+    if (use->count != 1 || use->pcre2 || use->lines[0]->operator != OPERATOR_IS)
+        return NULL;
+    return table_find(&check->pattern_texts, use->lines[0]->value.text,
+                      use->lines[0]->value.length);
+}
+
 const struct model_language *language_from_lines(struct check *check,
                                                  const struct language_use *use)
 {
+    struct pattern_reading *only = only_reading(check, use);
+    if (only && only->alone)
+        return only->alone;
     struct model_pattern *lines = arena_array(check->arena, use->count, sizeof *lines);
     bool good = true;
     size_t inclusions = 0;
@@ -303,7 +316,11 @@ const struct model_language *language_from_lines(struct check *check,
                    use->lines[0]->key);
         return NULL;
     }
-    return good ? intern_language(check, use, lines) : NULL;
+    const struct model_language *language = good ? intern_language(check, use, lines) : NULL;
+    only = only_reading(check, use);
+    if (only)
+        only->alone = language;
+    return language;
 }
 
 const struct automaton *language_without_dash(struct check *check,

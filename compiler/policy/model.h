@@ -25,6 +25,9 @@ struct rules_file; /* compiler/syntax/tree.h */
 #define MODEL_AUTOMATA_MAX 40000000u
 #define MODEL_STATE_COST 8u
 #define MODEL_FAILURE_COST 400000u
+/* Variables, paths and ports of all distinct attributes and confinements together: a list of
+ * defaults, added to by every rule, multiplies. */
+#define MODEL_ITEMS_MAX 1000000u
 
 /* ---- patterns -------------------------------------------------------------------------------- */
 

@@ -26,10 +26,11 @@ static bool report_unknown(struct check *check, const struct stanza_reader *read
     /* The rule line is not known: any name may be a slot's. */
     if (reader->rule && reader->rule->tree->broken)
         return false;
+    bool may_suggest = check_may_suggest(check);
     struct suggestion search = {.word = attribute->key, .length = attribute->key_length};
-    for (size_t i = 0; reader->rule && i < reader->rule->slot_count; i++)
+    for (size_t i = 0; may_suggest && reader->rule && i < reader->rule->slot_count; i++)
         suggest_offer(&search, reader->rule->slots[i].slot.name);
-    for (size_t key = 0; key < KEY_COUNT; key++)
+    for (size_t key = 0; may_suggest && key < KEY_COUNT; key++)
         if (key_definitions[key].place & reader->place)
             suggest_offer(&search, key_definitions[key].name);
     struct diagnostic *error = diagnostic_error(
@@ -215,7 +216,7 @@ bool rule_read(struct check *check, const struct tree_rule *tree, const struct s
         .token_count = tree->token_count,
         .slots = rule->slots,
         .slot_count = draft.slot_count,
-        .attributes = attributes_from_settings(check, &settings),
+        .attributes = attributes_from_settings(check, &settings, tree->stanza.at),
         .confinement = confinement_from_settings(check, &settings, &draft),
     };
     return matching && rule->attributes && rule->confinement;

@@ -22,7 +22,8 @@ void settings_initial(struct settings *settings)
 void settings_inherit(struct settings *settings, const struct settings *defaults)
 {
     *settings = *defaults;
-    settings->caller_lines = (struct attribute_lines){0};
+    settings->defaults = defaults;
+    settings->caller_lines = (struct caller_table){0};
     settings->default_lines = &defaults->caller_lines;
 }
 
@@ -80,17 +81,37 @@ static bool read_path(struct check *check, struct settings *settings, enum attri
 }
 
 /* Patterns are read where they are used (languages.c): the text stays as it is written. */
-static void note_pattern(struct check *check, struct settings *settings, enum attribute_key key,
+static void note_pattern(struct check *check, struct caller_lines *lines,
                          const struct tree_attribute *attribute)
 {
-    if (key == KEY_CWD_FROM_CALLER) {
-        settings->caller_cwd = value_is(&attribute->value, "none") ? NULL : attribute;
-        return;
-    }
-    struct attribute_lines *lines = &settings->caller_lines;
+    lines->key = attribute->key;
     arena_grow(check->arena, &lines->items, &lines->capacity, lines->count + 1,
                sizeof *lines->items);
     lines->items[lines->count++] = attribute;
+}
+
+static void note_caller_cwd(struct check *check, struct settings *settings,
+                            const struct tree_attribute *attribute)
+{
+    settings->caller_cwd = NULL;
+    if (value_is(&attribute->value, "none"))
+        return;
+    settings->caller_cwd = arena_alloc(check->arena, sizeof *settings->caller_cwd);
+    note_pattern(check, settings->caller_cwd, attribute);
+}
+
+static void note_caller_variable(struct check *check, struct caller_table *table,
+                                 const struct tree_attribute *attribute)
+{
+    struct caller_lines *lines = table_find(&table->table, attribute->key, attribute->key_length);
+    if (!lines) {
+        lines = arena_alloc(check->arena, sizeof *lines);
+        table_add(check->arena, &table->table, attribute->key, attribute->key_length, lines);
+        arena_grow(check->arena, &table->items, &table->capacity, table->count + 1,
+                   sizeof(struct caller_lines *));
+        table->items[table->count++] = lines;
+    }
+    note_pattern(check, lines, attribute);
 }
 
 static bool apply_value(struct check *check, struct settings *settings, enum attribute_key key,
@@ -123,8 +144,10 @@ static bool apply_value(struct check *check, struct settings *settings, enum att
 bool settings_apply(struct check *check, struct settings *settings, enum attribute_key key,
                     const struct tree_attribute *attribute, const struct rule_draft *rule)
 {
-    if (key == KEY_ENV_PATTERN || key == KEY_CWD_FROM_CALLER)
-        note_pattern(check, settings, key, attribute);
+    if (key == KEY_ENV_PATTERN)
+        note_caller_variable(check, &settings->caller_lines, attribute);
+    else if (key == KEY_CWD_FROM_CALLER)
+        note_caller_cwd(check, settings, attribute);
     else if (!apply_value(check, settings, key, value_unescape(check->arena, &attribute->value),
                           rule))
         return false;

@@ -25,16 +25,19 @@ struct variable_list {
     size_t count;
 };
 
-/* Paths, sets and slots of one fs_* key. */
+/* Paths, sets and slots of one fs_* key. A list that adds to the defaults' leads to theirs: twenty
+ * thousand rules may add to a long one. */
 struct grant_list {
     bool set; /* the key is given (and not `inherit`): an empty list confines as well */
     struct policy_grant *items;
     size_t count;
+    const struct grant_list *inherited;
 };
 
 struct deny_list {
     struct policy_template *items;
     size_t count;
+    const struct deny_list *inherited;
 };
 
 struct port_list {
@@ -42,14 +45,27 @@ struct port_list {
     size_t count;
 };
 
-struct attribute_lines {
+/* The lines `env.NAME` of one stanza about one variable, and what they were found to accept. */
+struct caller_lines {
+    const char *key; /* "env.NAME" */
     const struct tree_attribute **items;
+    size_t count, capacity;
+    bool read, good;
+    const struct model_language *language;
+    const char *description;
+};
+
+/* All of one stanza, by key, in the file's order. */
+struct caller_table {
+    struct table table;
+    struct caller_lines **items;
     size_t count, capacity;
 };
 
 enum network { NETWORK_INHERIT, NETWORK_NONE, NETWORK_PORTS };
 
 struct settings {
+    const struct settings *defaults; /* NULL in defaults themselves */
     /* Values of the forms duration (milliseconds; cpu_time: seconds), size, number, octal, choice,
      * choices (a mask), network and syscalls (the base), by key. */
     uint64_t number[KEY_COUNT];
@@ -63,9 +79,9 @@ struct settings {
 
     struct caller_name *caller_names;
     size_t caller_name_count;
-    struct attribute_lines caller_lines;        /* env.NAME of this stanza */
-    const struct attribute_lines *default_lines; /* env.NAME of defaults, for a rule */
-    const struct tree_attribute *caller_cwd;    /* its pattern; NULL: not accepted */
+    struct caller_table caller_lines;         /* env.NAME of this stanza */
+    const struct caller_table *default_lines; /* env.NAME of defaults, for a rule */
+    struct caller_lines *caller_cwd;          /* cwd_from_caller; NULL: not accepted */
 
     struct grant_list grants[3]; /* by enum policy_access */
     struct deny_list denies;

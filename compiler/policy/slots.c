@@ -94,7 +94,7 @@ static struct slot_draft *find_listed(struct check *check, struct rule_draft *ru
     if (slot || rule->tree->broken)
         return slot;
     struct suggestion search = {.word = item->text, .length = item->length};
-    for (size_t i = 0; i < rule->slot_count; i++)
+    for (size_t i = 0; check_may_suggest(check) && i < rule->slot_count; i++)
         suggest_offer(&search, rule->slots[i].slot.name);
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, item->at, "%s: the rule has no slot `%s`", key,

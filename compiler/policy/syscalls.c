@@ -40,6 +40,8 @@ static bool is_syscall_name(const char *name)
 
 static const char *nearest_syscall(struct check *check, const char *name, size_t length)
 {
+    if (!check_may_suggest(check))
+        return NULL;
     struct suggestion search = {.word = name, .length = length};
     for (size_t i = 0; i < RECENT_COUNT; i++)
         suggest_offer(&search, recent_syscalls[i]);

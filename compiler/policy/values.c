@@ -7,6 +7,7 @@
 #include "compiler/base/suggest.h"
 
 #define QUOTE_LENGTH_MAX 60u
+#define SUGGESTING_ERRORS_MAX 200u
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
@@ -23,6 +24,11 @@ const char *check_quote(struct check *check, const char *text, size_t length)
 const char *check_quote_value(struct check *check, const struct tree_value *value)
 {
     return check_quote(check, value->text, value->length);
+}
+
+bool check_may_suggest(const struct check *check)
+{
+    return diagnostics_errors(check->diagnostics) < SUGGESTING_ERRORS_MAX;
 }
 
 void check_suggest(struct check *check, struct diagnostic *about, const char *nearest)
@@ -165,7 +171,8 @@ bool value_choice(struct check *check, const char *key, const struct tree_value 
             *value = choices[i].value;
             return true;
         }
-        suggest_offer(&search, choices[i].word);
+        if (check_may_suggest(check))
+            suggest_offer(&search, choices[i].word);
     }
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, word->at, "%s: `%s` is not one of %s", key,
@@ -248,7 +255,6 @@ bool value_split(struct check *check, const char *key, const struct tree_value *
         return false;
     }
     bool whole = value->form == VALUE_SINGLE || value->form == VALUE_DOUBLE;
-    size_t capacity = 0;
     *list = (struct value_list){0};
     for (uint32_t begin = 0, end; begin <= value->length; begin = end + 1) {
         bool closed = true;
@@ -258,9 +264,11 @@ bool value_split(struct check *check, const char *key, const struct tree_value *
                              "%s: more than %u items", key, VALUE_ITEMS_MAX);
             return false;
         }
-        arena_grow(check->arena, &list->items, &capacity, list->count + 1, sizeof *list->items);
-        if (!add_item(check, key, value, begin, end, closed, &list->items[list->count]))
+        arena_grow(check->arena, &check->list_scratch, &check->list_scratch_capacity,
+                   list->count + 1, sizeof *check->list_scratch);
+        if (!add_item(check, key, value, begin, end, closed, &check->list_scratch[list->count]))
             return false;
+        list->items = check->list_scratch;
         list->count++;
     }
     return true;

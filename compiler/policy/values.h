@@ -9,8 +9,8 @@
 #define VALUE_DURATION_MAX_MS INT64_C(31536000000)
 /* The largest size: far beyond any machine, and no sum of a few can overflow. */
 #define VALUE_SIZE_MAX (INT64_C(1) << 50)
-/* Items of one list. */
-#define VALUE_ITEMS_MAX 1024u
+/* Items of one list. Each rule may have one of each kind, and may add to the defaults' own. */
+#define VALUE_ITEMS_MAX 128u
 
 enum number_result { NUMBER_OK, NUMBER_MALFORMED, NUMBER_TOO_LARGE };
 
@@ -45,7 +45,7 @@ bool value_choice(struct check *check, const char *key, const struct tree_value 
                   const struct choice *choices, uint64_t *value);
 
 struct value_list {
-    struct tree_value *items;
+    const struct tree_value *items; /* until the next value_split */
     size_t count;
 };
 

@@ -120,7 +120,7 @@ agent.rules: rules: 3, distinct patterns: 3, confinements: 3
     #n: [a-z]+
     call: timeout 2m
    17: sudo -n true
-    call: timeout none; log exit-only; kill tree
+    call: log exit-only; kill tree
     confined: new_privs allow
 """
 
