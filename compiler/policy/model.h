@@ -141,6 +141,15 @@ struct model_filter {
     bool own_namespaces; /* isolate = user: namespace creation is the runtime's affair */
 };
 
+/* What is in force where a rules file says nothing (the pages say less than a machine needs):
+ *   syscalls  `default` on every rule, since it refuses only what no ordinary program needs; with
+ *             new_privs = allow, which excludes filters, none
+ *   metadata  deny where fs_* keys grant no writing, within where they do, allow without fs_* keys;
+ *             a written `within` without anything to write is deny
+ *   kill      tree with a timeout, else group
+ * Of fs_read, fs_exec and fs_write, `none` is an empty list, which confines; `inherit` is no list,
+ * as if the defaults' had never been. fs_deny, protect and metadata = within are errors where no
+ * fs_* list is in force: they would look as if they did something. */
 struct model_confinement {
     const char *name;                  /* for code: from the first rule that has it */
     const struct model_filter *filter; /* NULL: none needed. Interned: compare pointers */

@@ -1,6 +1,4 @@
-/* syscalls: a base set and changes to it, `default -ptrace +bpf`. Which calls a set holds is the
- * emitter's data; only the names are checked here. */
-#include <seccomp.h>
+/* syscalls: a base set and changes to it, `default -ptrace +bpf`. Only the names are checked here. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +7,14 @@
 #include "compiler/policy/settings.h"
 #include "compiler/policy/values.h"
 
-/* More numbers than any architecture has in its main table. */
-#define SYSCALL_NUMBERS 700
 #define SYSCALL_NAME_MAX 64u
 
-/* Calls of Linux up to 6.17 that the oldest libseccomp we build with (2.5.4) does not know
- * (the kernel's scripts/syscall.tbl). */
-static const char *const recent_syscalls[] = {
-    "cachestat",     "fchmodat2",       "file_getattr",      "file_setattr",
-    "futex_requeue", "futex_wait",      "futex_wake",        "getxattrat",
-    "listmount",     "listxattrat",     "lsm_get_self_attr", "lsm_list_modules",
-    "lsm_set_self_attr", "map_shadow_stack", "mseal",        "open_tree_attr",
-    "removexattrat", "set_mempolicy_home_node", "setxattrat", "statmount",
-    "uretprobe",
+static const char *const syscall_names[] = {
+#define SYSCALL(name, x86_64, aarch64, sets, refusal, reason) #name,
+#include "grammar/syscalls.def"
+#undef SYSCALL
 };
-#define RECENT_COUNT (sizeof recent_syscalls / sizeof recent_syscalls[0])
+#define SYSCALL_COUNT (sizeof syscall_names / sizeof syscall_names[0])
 
 static const struct choice base_choices[] = {{"default", SYSCALLS_DEFAULT},
                                              {"inherit", SYSCALLS_INHERIT},
@@ -32,25 +23,17 @@ static const struct choice base_choices[] = {{"default", SYSCALLS_DEFAULT},
 
 static bool is_syscall_name(const char *name)
 {
-    for (size_t i = 0; i < RECENT_COUNT; i++)
-        if (strcmp(recent_syscalls[i], name) == 0)
+    for (size_t i = 0; i < SYSCALL_COUNT; i++)
+        if (strcmp(syscall_names[i], name) == 0)
             return true;
-    return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+    return false;
 }
 
 static const char *nearest_syscall(struct check *check, const char *name, size_t length)
 {
-    if (!check_may_suggest(check))
-        return NULL;
     struct suggestion search = {.word = name, .length = length};
-    for (size_t i = 0; i < RECENT_COUNT; i++)
-        suggest_offer(&search, recent_syscalls[i]);
-    for (int number = 0; number < SYSCALL_NUMBERS; number++) {
-        char *known = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, number);
-        if (known)
-            suggest_offer(&search, arena_copy(check->arena, known, strlen(known)));
-        free(known);
-    }
+    for (size_t i = 0; i < SYSCALL_COUNT && check_may_suggest(check); i++)
+        suggest_offer(&search, syscall_names[i]);
     return search.nearest;
 }
 

@@ -29,9 +29,9 @@ static bool check_executable(struct check *check, const struct tree_token *token
         return report_executable(check, token, "the executable is empty",
                                  "write a program's name or its absolute path");
     const char *slash = strchr(name, '/');
-    if (!slash || token->home)
+    if (!slash)
         return true;
-    if (*name != '/')
+    if (*name != '/' && !token->home)
         return report_executable(check, token, "the executable is a relative path",
                                  "write a bare name, which is looked up in exec_path, or an "
                                  "absolute path");
@@ -90,9 +90,10 @@ static bool check_arity(struct check *check, const struct tree_rule *rule)
 bool tokens_check(struct check *check, const struct rule_draft *rule)
 {
     const struct tree_rule *tree = rule->tree;
-    bool good = tree->token_count && check_executable(check, &tree->tokens[0]);
+    bool good = true;
     for (uint32_t i = 0; i < tree->token_count; i++)
-        if (!check_dollars(check, &tree->tokens[i]))
+        if (!check_dollars(check, &tree->tokens[i]) ||
+            (!i && !check_executable(check, &tree->tokens[i])))
             good = false;
     return check_arity(check, tree) && good;
 }
