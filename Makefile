@@ -135,6 +135,11 @@ $(BUILD)/grammar/%.tab.c $(BUILD)/grammar/%.tab.h: grammar/%.y
 $(BUILD)/grammar/%.c: grammar/%.re
 	@mkdir -p $(@D)
 	$(RE2C) -W -Werror --no-version --no-generation-date -i -o $@ $<
+# What the analyses know about programs, as string literals: one source line is one line of text.
+$(BUILD)/grammar/programs.inc: compiler/analysis/programs.txt
+	@mkdir -p $(@D)
+	sed -e '/^#/d; /^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< > $@
+$(BUILD)/host/compiler/analysis/programs.o: $(BUILD)/grammar/programs.inc
 # Whatever includes the parser's header needs it made first.
 $(COMPILER_OBJECTS): | $(patsubst grammar/%.y,$(BUILD)/grammar/%.tab.h,$(wildcard grammar/*.y))
 

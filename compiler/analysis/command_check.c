@@ -4,6 +4,7 @@
 
 #include "compiler/analysis/commands.h"
 #include "compiler/analysis/summary.h"
+#include "compiler/analysis/warnings.h"
 #include "compiler/base/buffer.h"
 #include "compiler/policy/load.h"
 
@@ -53,6 +54,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (status == EXIT_GOOD && !load_policy(&loaded, &options, path))
         status = EXIT_USAGE;
     else if (status == EXIT_GOOD) {
+        if (loaded.model)
+            warnings_check(loaded.arena, loaded.model, loaded.diagnostics);
         status = load_report(&loaded, &options);
         if (status == EXIT_GOOD && options.format == DIAGNOSTIC_TEXT)
             print_summary(loaded.model);

@@ -1,0 +1,109 @@
+#include "compiler/analysis/warnings.h"
+
+#include <string.h>
+
+#include "compiler/analysis/space.h"
+#include "compiler/analysis/token_language.h"
+#include "compiler/base/arena.h"
+
+static const char *const form_patterns[FORM_COUNT] = {
+    [FORM_LONG_OPTION] = "(?s)--[A-Za-z].*",
+    [FORM_DASH] = "(?s)-.*",
+    [FORM_PARENT] = "(?s)(.*/)?\\.\\.(/.*)?",
+    [FORM_ABSOLUTE] = "(?s)/.*",
+    [FORM_RELATIVE] = "(?s)[^/].*",
+    [FORM_SLASH] = "(?s).*/.*",
+    [FORM_SPACE] = "(?s).* .*",
+    [FORM_AT] = "(?s)@.*",
+    [FORM_PLUS] = "(?s)\\+.*",
+    [FORM_TILDE] = "(?s)~.*",
+    [FORM_CONTROL] = "(?s).*[\\x01-\\x08\\x0b-\\x1f\\x7f-\\x{9f}].*",
+    [FORM_NEWLINE] = "(?s).*\\n.*",
+    [FORM_SHELL] = "(?s).*[;|&$`<>(){}*?\\[\\]!#~'\"\\\\\\n ].*",
+    [FORM_PRINTABLE] = "[ -~]+",
+};
+
+const struct automaton *warner_language(struct warner *warner, const struct model_rule *rule,
+                                        const struct model_token *token)
+{
+    return token_language_of(warner->arena, rule, token).automaton;
+}
+
+const char *warner_witness(struct warner *warner, const struct automaton *language, enum form form)
+{
+    const char *bytes;
+    size_t length;
+    if (!language ||
+        !automaton_overlaps(warner->arena, language, warner->forms[form], &bytes, &length))
+        return NULL;
+    return command_line_text(warner->arena, (struct command_line){&bytes, &length, 1});
+}
+
+const struct model_slot *token_slot(const struct model_rule *rule, const struct model_token *token)
+{
+    for (size_t i = 0; i < token->piece_count; i++)
+        if (token->pieces[i].is_slot)
+            return &rule->slots[token->pieces[i].slot];
+    return NULL;
+}
+
+/* What stands behind the option in a token that begins with it: "--option=" or "-o". */
+static const struct automaton *token_behind(const struct model_rule *rule,
+                                            const struct model_token *token, const char *option,
+                                            bool *begins)
+{
+    const struct model_piece *piece = &token->pieces[0];
+    size_t length = strlen(option);
+    *begins = false;
+    if (token->kind != TOKEN_MIXED || piece->is_slot || strncmp(piece->literal, option, length) != 0)
+        return NULL;
+    const char *rest = piece->literal + length;
+    *begins = (rest[0] == '=' && !rest[1]) || (!rest[0] && (option[1] != '-' || option[length - 1] == '='));
+    if (!*begins || token->piece_count != 2 || !token->pieces[1].is_slot)
+        return NULL;
+    return rule->slots[token->pieces[1].slot].accepted;
+}
+
+void warner_option_values(struct warner *warner, const struct invocation *invocation,
+                          const char *fact_name, warner_on_value *on_value)
+{
+    const struct model_rule *rule = invocation->rule;
+    const struct program_fact *fact = NULL;
+    while ((fact = invocation_fact(invocation, fact_name, fact)))
+        for (size_t v = 0; v < fact->value_count; v++)
+            for (size_t t = 1; t < rule->token_count; t++) {
+                const struct model_token *token = &rule->tokens[t];
+                const char *literal = token_literal(token);
+                bool begins;
+                const struct automaton *behind =
+                    token_behind(rule, token, fact->values[v], &begins);
+                if (begins)
+                    on_value(warner, invocation, fact, token, behind, fact->values[v]);
+                else if (literal && strcmp(literal, fact->values[v]) == 0 &&
+                         t + 1 < rule->token_count && rule->tokens[t + 1].kind != TOKEN_LITERAL)
+                    on_value(warner, invocation, fact, &rule->tokens[t + 1],
+                             warner_language(warner, rule, &rule->tokens[t + 1]),
+                             fact->values[v]);
+            }
+}
+
+void warnings_check(struct arena *arena, const struct model *model,
+                    struct diagnostics *diagnostics)
+{
+    struct warner warner = {.arena = arena, .model = model, .diagnostics = diagnostics,
+                            .programs = programs_read(arena)};
+    for (unsigned form = 0; form < FORM_COUNT; form++) {
+        struct pattern_error error = {0};
+        const struct pattern *pattern = pattern_parse(arena, form_patterns[form],
+                                                      strlen(form_patterns[form]), NULL, &error);
+        warner.forms[form] = automaton_from_pattern(arena, pattern, AUTOMATON_STATES_MAX);
+    }
+    warner.invocations = arena_array(arena, model->rule_count + 1, sizeof *warner.invocations);
+    for (size_t r = 0; r < model->rule_count; r++)
+        warner.invocations[r] = invocation_read(arena, warner.programs, &model->rules[r]);
+    warnings_of_rules(&warner);
+    warnings_of_values(&warner);
+    warnings_of_programs(&warner);
+    warnings_of_environments(&warner);
+    warnings_of_combinations(&warner);
+}

@@ -1,0 +1,364 @@
+/* What programs do with their arguments: shell-metachar, command-position, interpreter-stdin, pager,
+ * runs-caller-files, destination, set-id, and unconfined where such a rule has no bounds. */
+#include <string.h>
+
+#include "compiler/analysis/warnings.h"
+
+static void warn_at_slot(struct warner *warner, const char *name, const struct model_slot *slot,
+                         const char *note, const char *program, const char *what,
+                         const char *witness)
+{
+    struct diagnostic *warning = diagnostic_warning(
+        warner->diagnostics, name, slot->span, "%s %s #%s%s%s", program, what, slot->name,
+        witness ? ", which accepts " : "", witness ? witness : "");
+    diagnostic_note(warner->diagnostics, warning, SPAN_NONE, "%s", note);
+}
+
+/* ---- commands and shells ------------------------------------------------------------------------ */
+
+static const char *const command_note =
+    "name the command in the rule; a slot belongs among its arguments";
+static const char *const shell_note =
+    "a pattern without the characters that a shell reads: @word, @filename, [A-Za-z0-9._/-]+";
+
+/* A slot at operand N of a fact is a command; with `shell`, every one from there on is read again. */
+static bool warn_operands(struct warner *warner, const struct invocation *invocation,
+                          const char *fact_name, const char *what, bool shell)
+{
+    bool warned = false;
+    const struct program_fact *fact = NULL;
+    while ((fact = invocation_fact(invocation, fact_name, fact))) {
+        size_t first = fact_number(fact, 1);
+        for (size_t o = 0; o < invocation->operand_count; o++) {
+            const struct model_token *token = &invocation->rule->tokens[invocation->operands[o]];
+            const struct model_slot *slot = token_slot(invocation->rule, token);
+            /* `...` may reach from before; 0 means any operand. */
+            bool at = first == 0 || o + 1 == first || (token->kind == TOKEN_REST && o + 1 < first);
+            if (!slot)
+                continue;
+            if (at && (token->pieces[0].is_slot || shell)) {
+                warn_at_slot(warner, "command-position", slot, command_note, invocation->name, what,
+                             NULL);
+                warned = true;
+            }
+            const char *witness =
+                warner_witness(warner, warner_language(warner, invocation->rule, token), FORM_SHELL);
+            if (shell && o + 1 >= first && witness) {
+                warn_at_slot(warner, "shell-metachar", slot, shell_note, invocation->name,
+                             "hands to a shell", witness);
+                warned = true;
+            }
+        }
+    }
+    return warned;
+}
+
+static void on_command_value(struct warner *warner, const struct invocation *invocation,
+                             const struct program_fact *fact, const struct model_token *token,
+                             const struct automaton *language, const char *option)
+{
+    (void)fact, (void)language;
+    const struct model_slot *slot = token_slot(invocation->rule, token);
+    if (slot)
+        diagnostic_note(warner->diagnostics,
+                        diagnostic_warning(warner->diagnostics, "command-position", slot->span,
+                                           "%s runs the value of %s, which is #%s",
+                                           invocation->name, option, slot->name),
+                        SPAN_NONE, "%s", command_note);
+}
+
+static void on_shell_value(struct warner *warner, const struct invocation *invocation,
+                           const struct program_fact *fact, const struct model_token *token,
+                           const struct automaton *language, const char *option)
+{
+    (void)fact;
+    const struct model_slot *slot = token_slot(invocation->rule, token);
+    const char *witness = warner_witness(warner, language, FORM_SHELL);
+    if (slot && witness)
+        diagnostic_note(warner->diagnostics,
+                        diagnostic_warning(warner->diagnostics, "shell-metachar", slot->span,
+                                           "%s hands the value of %s to a shell: #%s accepts %s",
+                                           invocation->name, option, slot->name, witness),
+                        SPAN_NONE, "%s", shell_note);
+    else if (slot && token->pieces[0].is_slot)
+        on_command_value(warner, invocation, fact, token, language, option);
+}
+
+static void warn_commands(struct warner *warner, const struct invocation *invocation)
+{
+    warn_operands(warner, invocation, "command-operand", "runs", false);
+    warn_operands(warner, invocation, "code-operand", "runs the code in", false);
+    warn_operands(warner, invocation, "file-operand", "runs the file", false);
+    warn_operands(warner, invocation, "shell-operand", "hands to a shell", true);
+    warner_option_values(warner, invocation, "command-option", on_command_value);
+    warner_option_values(warner, invocation, "code-option", on_command_value);
+    warner_option_values(warner, invocation, "config-option", on_command_value);
+    warner_option_values(warner, invocation, "shell-option", on_shell_value);
+}
+
+/* ---- standard input, pagers, files ---------------------------------------------------------------- */
+
+static bool rule_has_literal(const struct invocation *invocation, const struct program_fact *among)
+{
+    for (size_t t = 1; t < invocation->rule->token_count; t++) {
+        const char *literal = token_literal(&invocation->rule->tokens[t]);
+        if (literal && fact_has(among, literal))
+            return true;
+    }
+    return false;
+}
+
+static bool has_code_option(const struct invocation *invocation)
+{
+    static const char *const facts[] = {"code-option", "shell-option", "config-option"};
+    for (size_t f = 0; f < sizeof facts / sizeof *facts; f++) {
+        const struct program_fact *fact = NULL;
+        while ((fact = invocation_fact(invocation, facts[f], fact)))
+            if (rule_has_literal(invocation, fact))
+                return true;
+    }
+    return false;
+}
+
+/* Whether the program may be run so that its code comes from standard input. */
+static bool reads_code_from_input(const struct invocation *invocation)
+{
+    if (!invocation_fact(invocation, "stdin-code", NULL))
+        return false;
+    const struct model_rule *rule = invocation->rule;
+    for (size_t t = 1; t < rule->token_count; t++) {
+        const char *literal = token_literal(&rule->tokens[t]);
+        const struct model_slot *slot = token_slot(rule, &rule->tokens[t]);
+        if (literal && strcmp(literal, "-") == 0)
+            return true;
+        if (literal && (strcmp(literal, "--version") == 0 || strcmp(literal, "--help") == 0))
+            return false;
+        if (slot && slot->allow_dash && rule->tokens[t].pieces[0].is_slot && slot->accepted &&
+            automaton_accepts(slot->accepted, "-", 1))
+            return true;
+    }
+    for (size_t o = 0; o < invocation->operand_count; o++) {
+        const struct model_token *token = &rule->tokens[invocation->operands[o]];
+        if (token->kind != TOKEN_REST || token->minimum)
+            return false;
+    }
+    return !has_code_option(invocation);
+}
+
+static bool warn_input(struct warner *warner, const struct invocation *invocation)
+{
+    if (!reads_code_from_input(invocation))
+        return false;
+    diagnostic_note(warner->diagnostics,
+                    diagnostic_warning(warner->diagnostics, "interpreter-stdin",
+                                       invocation->rule->span,
+                                       "%s reads code from the caller's standard input when run so",
+                                       invocation->name),
+                    SPAN_NONE, "name the file or the code that it is to run");
+    return true;
+}
+
+/* A variable that turns the pager off: GIT_PAGER=cat and its like. */
+static bool pager_is_off(const struct model_rule *rule)
+{
+    for (size_t i = 0; i < rule->attributes->environment_count; i++) {
+        const struct policy_variable *variable = &rule->attributes->environment[i];
+        size_t length = strlen(variable->name);
+        if (length >= 5 && strcmp(variable->name + length - 5, "PAGER") == 0 && variable->value &&
+            (strcmp(variable->value, "cat") == 0 || !*variable->value))
+            return true;
+    }
+    return false;
+}
+
+static void warn_pager(struct warner *warner, const struct invocation *invocation)
+{
+    const struct program_fact *off = invocation_fact(invocation, "no-pager", NULL);
+    if (!invocation_fact(invocation, "pager", NULL) || pager_is_off(invocation->rule) ||
+        (off && rule_has_literal(invocation, off)))
+        return;
+    diagnostic_note(warner->diagnostics,
+                    diagnostic_warning(warner->diagnostics, "pager", invocation->rule->span,
+                                       "%s starts a pager on a terminal, and a pager runs commands",
+                                       invocation->name),
+                    SPAN_NONE, "%s%s%s", off ? "add " : "", off ? off->values[0] : "",
+                    off ? " to the command line, or env = PAGER=cat" : "set env = PAGER=cat");
+}
+
+static bool is_confined(const struct model_confinement *confinement)
+{
+    return confinement->confines_files && (confinement->net_none || confinement->net_ports);
+}
+
+/* A rule whose files and network are bounded has done what the warning asks for. */
+static bool warn_files(struct warner *warner, const struct invocation *invocation)
+{
+    if (!invocation_fact(invocation, "runs-caller-files", NULL) ||
+        is_confined(invocation->rule->confinement))
+        return false;
+    struct diagnostic *warning = diagnostic_warning(
+        warner->diagnostics, "runs-caller-files", invocation->rule->span,
+        "%s runs code from files that the caller may write", invocation->name);
+    diagnostic_note(warner->diagnostics, warning, SPAN_NONE,
+                    "run it where the caller cannot write, or confine it (fs_*, net) to what such "
+                    "code may do: %s",
+                    invocation->program->source);
+    return true;
+}
+
+/* ---- where data goes ------------------------------------------------------------------------------ */
+
+static bool name_is_credential(const char *name)
+{
+    static const char *const parts[] = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "_KEY", "CREDENTIAL",
+                                        "AUTH"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(name, parts[i]))
+            return true;
+    return strcmp(name, "HOME") == 0;
+}
+
+static bool passes_credentials(const struct invocation *invocation)
+{
+    if (invocation_fact(invocation, "credentials", NULL))
+        return true;
+    const struct model_attributes *attributes = invocation->rule->attributes;
+    for (size_t i = 0; i < attributes->environment_count; i++)
+        if (name_is_credential(attributes->environment[i].name))
+            return true;
+    return false;
+}
+
+/* So many values count as listed by the author. */
+#define LISTED_MAX 8u
+
+/* Whether a language has at most so many values, each a single way through the automaton. */
+static bool automaton_words_at_most(const struct automaton *a, uint32_t most)
+{
+    uint32_t words = 0;
+    for (uint32_t s = 0; s < a->state_count; s++) {
+        words += a->states[s].accepting;
+        for (uint32_t t = 0; t < a->states[s].transition_count; t++) {
+            const struct transition *transition = &a->states[s].transitions[t];
+            /* A class, a loop or a way back makes many values. */
+            if (transition->low != transition->high || transition->target <= s)
+                return false;
+        }
+        if (a->states[s].transition_count > 1)
+            words += a->states[s].transition_count - 1;
+    }
+    return words <= most;
+}
+
+static void warn_destination_slot(struct warner *warner, const struct invocation *invocation,
+                                  const struct model_slot *slot)
+{
+    /* A few words that the author listed (origin|upstream) are no choice of the caller's. */
+    if (slot->accepted && automaton_words_at_most(slot->accepted, LISTED_MAX))
+        return;
+    diagnostic_note(warner->diagnostics,
+                    diagnostic_warning(warner->diagnostics, "destination", slot->span,
+                                       "#%s chooses where %s sends data, and the rule passes "
+                                       "credentials",
+                                       slot->name, invocation->name),
+                    SPAN_NONE, "name the destination in the rule, or use @url(https,HOST)");
+}
+
+static void on_destination_value(struct warner *warner, const struct invocation *invocation,
+                                 const struct program_fact *fact, const struct model_token *token,
+                                 const struct automaton *language, const char *option)
+{
+    (void)fact, (void)language, (void)option;
+    const struct model_slot *slot = token_slot(invocation->rule, token);
+    if (slot)
+        warn_destination_slot(warner, invocation, slot);
+}
+
+/* A slot declared with @url(...) alone names its host: that is the safe form. */
+static bool slot_names_host(const struct model_slot *slot)
+{
+    for (size_t i = 0; slot->language && i < slot->language->line_count; i++)
+        if (!slot->language->lines[i].excluded &&
+            strncmp(slot->language->lines[i].text, "@url(", 5) == 0)
+            return true;
+    return false;
+}
+
+static void warn_destinations(struct warner *warner, const struct invocation *invocation)
+{
+    if (!passes_credentials(invocation))
+        return;
+    const struct program_fact *fact = NULL;
+    while ((fact = invocation_fact(invocation, "destination", fact))) {
+        size_t at = fact_number(fact, 0);
+        for (size_t o = 0; o < invocation->operand_count; o++) {
+            const struct model_token *token = &invocation->rule->tokens[invocation->operands[o]];
+            const struct model_slot *slot = token_slot(invocation->rule, token);
+            if (slot && token->pieces[0].is_slot && !slot_names_host(slot) &&
+                (!at || o + 1 == at || (token->kind == TOKEN_REST && o + 1 < at)))
+                warn_destination_slot(warner, invocation, slot);
+        }
+    }
+    warner_option_values(warner, invocation, "destination-option", on_destination_value);
+}
+
+/* ---- privileges and bounds ------------------------------------------------------------------------- */
+
+static void warn_set_id(struct warner *warner, const struct invocation *invocation)
+{
+    bool needs = invocation_fact(invocation, "set-id", NULL) != NULL;
+    bool has = invocation->rule->confinement->new_privs;
+    if (needs && !has)
+        diagnostic_note(warner->diagnostics,
+                        diagnostic_warning(warner->diagnostics, "set-id", invocation->rule->span,
+                                           "%s needs privileges that no_new_privs takes from it",
+                                           invocation->name),
+                        SPAN_NONE, "it will fail; new_privs = allow lets it, and excludes Landlock "
+                                   "and seccomp on this rule");
+    if (has && !needs && invocation->program)
+        diagnostic_note(warner->diagnostics,
+                        diagnostic_warning(warner->diagnostics, "set-id", invocation->rule->span,
+                                           "%s has new_privs = allow and does not need it",
+                                           invocation->name),
+                        SPAN_NONE, "remove new_privs, and confine the rule");
+}
+
+static bool runs_slot_as_command(const struct invocation *invocation)
+{
+    static const char *const facts[] = {"command-operand", "code-operand", "file-operand",
+                                        "shell-operand"};
+    for (size_t f = 0; f < sizeof facts / sizeof *facts; f++) {
+        const struct program_fact *fact = NULL;
+        while ((fact = invocation_fact(invocation, facts[f], fact))) {
+            size_t at = fact_number(fact, 1);
+            if (at && at <= invocation->operand_count &&
+                invocation->rule->tokens[invocation->operands[at - 1]].kind != TOKEN_LITERAL)
+                return true;
+        }
+    }
+    return false;
+}
+
+void warnings_of_programs(struct warner *warner)
+{
+    for (size_t r = 0; r < warner->model->rule_count; r++) {
+        const struct invocation *invocation = &warner->invocations[r];
+        warn_set_id(warner, invocation);
+        if (!invocation->program)
+            continue;
+        warn_commands(warner, invocation);
+        bool input = warn_input(warner, invocation);
+        warn_pager(warner, invocation);
+        bool files = warn_files(warner, invocation);
+        warn_destinations(warner, invocation);
+        if ((input || files || runs_slot_as_command(invocation)) &&
+            !is_confined(invocation->rule->confinement))
+            diagnostic_note(warner->diagnostics,
+                            diagnostic_warning(warner->diagnostics, "unconfined",
+                                               invocation->rule->span,
+                                               "%s runs the caller's code here, and nothing bounds "
+                                               "what that code may do",
+                                               invocation->name),
+                            SPAN_NONE, "set fs_read or fs_write, and net");
+    }
+}
