@@ -35,11 +35,12 @@ static int scope_signals(struct tree *tree, pid_t broker)
     return status;
 }
 
-int confinement_enter(const struct confinement_setup *setup, pid_t broker, struct tree *tree)
+int confinement_enter(const struct confinement_setup *setup, pid_t broker, struct tree *tree,
+                      int *directory_lost)
 {
     const struct policy_confinement *confinement = setup->confinement;
 
-    int status = namespaces_enter(setup);
+    int status = namespaces_enter(setup, directory_lost);
     if (status == 0)
         status = tree_open(tree);
     if (status < 0)

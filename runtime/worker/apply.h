@@ -32,8 +32,11 @@ struct rulesets {
 /* Puts the calling worker under everything of its confinement that does not depend on a call:
  * namespaces, capabilities, no_new_privs, the layer that scopes signals, the filter. Also opens
  * `tree`, which needs the worker's own /proc and must come before the filter. `broker` is the
- * parent. Returns 0 or a negative errno; there is no way back, so the worker must not serve then. */
-int confinement_enter(const struct confinement_setup *setup, pid_t broker, struct tree *tree);
+ * parent. `*directory_lost`: the errno when the worker could not take its working directory along
+ * into its own mounts, else 0. Returns 0 or a negative errno; there is no way back, so the worker
+ * must not serve then. */
+int confinement_enter(const struct confinement_setup *setup, pid_t broker, struct tree *tree,
+                      int *directory_lost);
 
 void rulesets_start(struct rulesets *rulesets);
 

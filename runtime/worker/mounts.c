@@ -176,15 +176,18 @@ static int own_proc(void)
 }
 
 /* The working directory still is where the old mounts are. */
-static int enter_directory_again(void)
+static int enter_directory_again(int *directory_lost)
 {
     char path[PATH_MAX];
-    if (!getcwd(path, sizeof path) || path[0] != '/')
-        return chdir("/") < 0 ? -errno : 0;
-    return chdir(path) < 0 ? -errno : 0;
+
+    *directory_lost = 0;
+    if (getcwd(path, sizeof path) && chdir(path) == 0)
+        return 0;
+    *directory_lost = errno;
+    return chdir("/") < 0 ? -errno : 0;
 }
 
-int mounts_enter(const struct confinement_setup *setup)
+int mounts_enter(const struct confinement_setup *setup, int *directory_lost)
 {
     /* Nothing that is mounted outside later shall appear here, writable at that. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -200,7 +203,7 @@ int mounts_enter(const struct confinement_setup *setup)
     }
     if (status == 0 && (setup->namespaces & CLONE_NEWPID))
         status = own_proc();
-    return status < 0 ? status : enter_directory_again();
+    return status < 0 ? status : enter_directory_again(directory_lost);
 }
 
 int mounts_probe(void)

@@ -8,9 +8,10 @@
 
 struct confinement_setup;
 
-/* Changes the mounts as the setup says. Returns 0 or a negative errno. mount_setattr(2),
- * open_tree(2), move_mount(2): Linux 5.12. */
-int mounts_enter(const struct confinement_setup *setup);
+/* Changes the mounts as the setup says. The working directory is entered again by its path; if that
+ * is not possible it becomes / and `*directory_lost` the errno, else 0. Returns 0 or a negative
+ * errno. mount_setattr(2), open_tree(2), move_mount(2): Linux 5.12. */
+int mounts_enter(const struct confinement_setup *setup, int *directory_lost);
 
 /* Tries what mounts_enter would do, in a process that ends right after; mounts_probe_proc the same
  * for a /proc of the process's own pid namespace. Both return 0 or a negative errno. */

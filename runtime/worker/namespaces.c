@@ -72,14 +72,15 @@ static int identity_map(uint32_t uid, uint32_t gid)
     return status;
 }
 
-int namespaces_enter(const struct confinement_setup *setup)
+int namespaces_enter(const struct confinement_setup *setup, int *directory_lost)
 {
     int status = 0;
 
+    *directory_lost = 0;
     if (setup->namespaces & CLONE_NEWUSER)
         status = identity_map(setup->host->uid, setup->host->gid);
     if (status == 0 && (setup->namespaces & CLONE_NEWNS))
-        status = mounts_enter(setup);
+        status = mounts_enter(setup, directory_lost);
     return status;
 }
 

@@ -17,8 +17,9 @@ unsigned long namespaces_flags(const struct confinement_setup *setup);
 /* Whether the worker has mounts of its own: descriptors from outside lead around them. */
 bool namespaces_has_mounts(const struct confinement_setup *setup);
 
-/* Sets up what namespaces_flags made, in the new process. Returns 0 or a negative errno. */
-int namespaces_enter(const struct confinement_setup *setup);
+/* Sets up what namespaces_flags made, in the new process. `*directory_lost`: as mounts_enter
+ * (mounts.h). Returns 0 or a negative errno. */
+int namespaces_enter(const struct confinement_setup *setup, int *directory_lost);
 
 /* Finds out what this host allows, by trying it in short-lived children: the members of `host` that
  * speak of namespaces. host->uid and host->gid must be set. */

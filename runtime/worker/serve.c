@@ -50,6 +50,7 @@ struct serving {
     int signals; /* signalfd of SIGCHLD */
     char *memory;
     int failed; /* errno of the worker's own set-up; 0: it serves */
+    int directory_lost; /* errno: it has no working directory for calls that bring none */
     bool broker_gone;
     uint64_t grace_ends; /* CLOCK_MONOTONIC ms; with broker_gone and a running call */
 
@@ -264,6 +265,10 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
     }
     spawn.attributes = serving->attributes = serving->policy->rules[ask->rule].attributes;
     int status = 0;
+    if (!ask->has_directory && serving->directory_lost != 0) {
+        tell_failed(serving, STAGE_DIRECTORY, serving->directory_lost);
+        return;
+    }
     if (namespaces_has_mounts(serving->setup)) {
         status = move_inside(&descriptors[3], path);
         if (status < 0) {
@@ -464,7 +469,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
         status = serving->signals;
     rulesets_start(&serving->rulesets);
     if (status == 0)
-        status = confinement_enter(setup, broker, &serving->tree);
+        status = confinement_enter(setup, broker, &serving->tree, &serving->directory_lost);
     serving->failed = -status;
     serve(serving);
 }
