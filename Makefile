@@ -70,7 +70,7 @@ LIB              := $(BUILD)/lib/sluice
 
 .PHONY: all
 all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a \
-     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources
+     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources $(BUILD)/libsluicify.a $(if $(SAN),$(BUILD)/sluicify-sanitized)
 
 $(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
@@ -114,6 +114,21 @@ MUSL_LINK = $(CC) -static-pie -nostdlib -nostartfiles -Wl,-z,relro,-z,now,-z,noe
 
 $(BUILD)/sluicify: $(CLIENT_OBJECTS) $(LIB)/libruntime-musl.a
 	$(call MUSL_LINK,$^)
+
+# The same program for the sanitizers, which need glibc: with SAN=1 the client's tests run this one.
+$(BUILD)/sluicify-sanitized: $(CLIENT_SOURCES:%.c=$(BUILD)/host/%.o) $(BUILD)/libruntime-host.a
+	$(CC) $(SANITIZE) -o $@ $^
+
+# libsluicify, for other programs: one object in which nothing but sluicify_* is visible.
+LIBRARY_SOURCES := runtime/client/sluicify.c $(sort $(wildcard runtime/shared/*.c))
+$(BUILD)/libsluicify.a: $(LIBRARY_SOURCES:%.c=$(BUILD)/library/%.o)
+	ld -r -o $(BUILD)/library/libsluicify.o $^
+	objcopy --wildcard --keep-global-symbol='sluicify_*' $(BUILD)/library/libsluicify.o
+	@rm -f $@
+	ar rcsD $@ $(BUILD)/library/libsluicify.o
+$(BUILD)/library/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -fPIC -c -o $@ $<
 
 $(BUILD)/host/%.o: %.c
 	@mkdir -p $(@D)
@@ -182,6 +197,8 @@ demo:
 install: all
 	install -D -m 755 $(BUILD)/sluicec $(DESTDIR)$(PREFIX)/bin/sluicec
 	install -D -m 755 $(BUILD)/sluicify $(DESTDIR)$(PREFIX)/bin/sluicify
+	install -D -m 644 $(BUILD)/libsluicify.a $(DESTDIR)$(PREFIX)/lib/libsluicify.a
+	install -D -m 644 runtime/client/sluicify.h $(DESTDIR)$(PREFIX)/include/sluicify.h
 	cd $(LIB) && find . -type f ! -name '.*' -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/lib/sluice/{} \;
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice/LICENSE
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sluice/README.md

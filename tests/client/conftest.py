@@ -14,9 +14,17 @@ from fake_broker import FakeBroker  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def client():
-    """The path of the built sluicify."""
-    path = Path(os.environ.get("SLUICE_BUILD", ROOT / "build")) / "sluicify"
+def build():
+    """The build folder, as `make` tells it."""
+    return Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))
+
+
+@pytest.fixture(scope="session")
+def client(build):
+    """The path of the built sluicify; with SAN=1 that of the one with the sanitizers in it."""
+    path = build / "sluicify-sanitized"
+    if not path.exists():
+        path = build / "sluicify"
     assert path.exists(), f"{path} is not built"
     return str(path)
 

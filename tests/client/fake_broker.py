@@ -246,18 +246,20 @@ class FakeBroker:
             answer = (self.answer or (lambda f: self.run(f, channel)))(frame)
         for fd in frame.fds:
             os.close(fd)
-        if answer is None:
-            if channel.sock:
+        try:
+            if answer is None:
                 channel.sock.shutdown(socket.SHUT_RDWR)
-        else:
-            data = answer if isinstance(answer, bytes) else reply_bytes(frame.version, *answer)
-            try:
-                channel.send(data)
-            except OSError:
-                pass  # the caller is gone
+            else:
+                channel.send(answer if isinstance(answer, bytes)
+                             else reply_bytes(frame.version, *answer))
+        except OSError:
+            pass  # the caller is gone
         if frame.reply is not None:
             if channel.sock:
-                channel.sock.shutdown(socket.SHUT_WR)
+                try:
+                    channel.sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass  # the caller is gone
             else:
                 os.close(channel.pipe)
 
