@@ -26,9 +26,19 @@ static int probe_open(int directory)
     return file;
 }
 
+/* Writes PROBE_BYTES of nothing, in parts: as one constant they would be a third of the binary. */
+static int probe_write(int file)
+{
+    char bytes[1024] = {0};
+    int error = 0;
+
+    for (size_t written = 0; written < PROBE_BYTES && error == 0; written += sizeof bytes)
+        error = write_whole(file, bytes, sizeof bytes);
+    return error;
+}
+
 int probe_write_beside(const char *path, struct failure *failure)
 {
-    static const char bytes[PROBE_BYTES];
     char parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - path);
@@ -41,7 +51,7 @@ int probe_write_beside(const char *path, struct failure *failure)
     if (directory < 0)
         return -1;
     cleanup_fd int file = probe_open(directory);
-    int error = file < 0 ? -errno : write_whole(file, bytes, sizeof bytes);
+    int error = file < 0 ? -errno : probe_write(file);
     /* Some file systems tell of a full disk only here. */
     if (error == 0 && close(descriptor_steal(&file)) < 0)
         error = -errno;
