@@ -27,8 +27,10 @@
 #include "runtime/broker/capture.h"
 #include "runtime/broker/connection.h"
 #include "runtime/broker/environment.h"
+#include "runtime/broker/host.h"
 #include "runtime/broker/listener.h"
 #include "runtime/broker/options.h"
+#include "runtime/broker/orphans.h"
 #include "runtime/broker/pool.h"
 #include "runtime/broker/reload.h"
 #include "runtime/broker/request.h"
@@ -79,6 +81,8 @@ struct broker {
     uint32_t refuse_everywhere;      /* the REFUSE_* bits that every rule has */
     struct confinement_host host;
     struct confinement_setup **setups; /* one for each of policy.confinements */
+    struct text missing; /* what confine = best-effort goes without, for the `serve` event */
+    char missing_text[HOST_NOTE_MAX];
 
     /* the loop */
     uint64_t now; /* monotonic milliseconds, read once a turn */
@@ -99,6 +103,7 @@ struct broker {
     struct pool pool;
     struct audit audit;
     struct captures *captures; /* NULL: no rule captures output */
+    struct orphans orphans;
     struct reload reload;
     struct statistics statistics;
 

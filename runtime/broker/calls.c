@@ -15,6 +15,17 @@ void calls_begin(struct calls *calls, struct call *table, struct call_paths *pat
     *calls = (struct calls){.table = table, .paths = paths, .capacity = capacity, .free = NONE};
 }
 
+uint32_t policy_confinement_index(const struct policy *policy, uint32_t rule)
+{
+    uint32_t index = 0;
+
+    while (index < policy->confinement_count &&
+           policy->confinements[index] != policy->rules[rule].confinement)
+        index++;
+    assert(index < policy->confinement_count);
+    return index;
+}
+
 /* ---- entries --------------------------------------------------------------------------------- */
 
 /* There is always one: as many may run, go on in the background and wait as the table has room for,

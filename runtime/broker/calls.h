@@ -90,6 +90,9 @@ struct calls {
     size_t kept_bytes;
 };
 
+/* The index of a rule's confinement. Confinements are few, and stand in the order of first use. */
+uint32_t policy_confinement_index(const struct policy *policy, uint32_t rule);
+
 /* `table` and `paths` are zeroed memory for `capacity` entries. */
 void calls_begin(struct calls *calls, struct call *table, struct call_paths *paths,
                  uint32_t capacity);

@@ -271,6 +271,27 @@ int host_socket_path(const struct broker *broker, char *path, size_t size, bool 
     return length;
 }
 
+void host_check_self(const struct broker *broker, struct host_report *report)
+{
+    enum confinement_gravity gravity =
+        broker->policy->audit_strict ? CONFINEMENT_ERROR : CONFINEMENT_NOTE;
+    struct stat status;
+
+    if (stat("/proc/self/exe", &status) < 0) {
+        host_tell(report, CONFINEMENT_NOTE, "cannot look at this executable: %s", strerror(errno));
+        return;
+    }
+    if (status.st_uid != 0 && status.st_uid != geteuid())
+        host_tell(report, gravity, "this executable belongs to uid %u, who can change it",
+                  (unsigned)status.st_uid);
+    if ((status.st_mode & S_IWOTH) != 0)
+        host_tell(report, gravity, "this executable can be written by everybody: chmod o-w it");
+    else if ((status.st_mode & S_IWGRP) != 0)
+        host_tell(report, CONFINEMENT_NOTE,
+                  "this executable can be written by its group: chmod g-w it, unless that group is "
+                  "yours alone");
+}
+
 /* ---- check-host ------------------------------------------------------------------------------ */
 
 /* Whether running the file would give it rights that no_new_privs takes away. */

@@ -34,6 +34,10 @@ void host_prepare(struct broker *broker, char *const *variables, struct host_rep
 void host_prepare_matching(struct broker *broker, char *const *variables,
                            struct host_report *report);
 
+/* Whether anybody but root and the broker's uid could change the executable that this is. Under
+ * audit = strict that is an error. */
+void host_check_self(const struct broker *broker, struct host_report *report);
+
 /* What only check-host looks at: whether each rule's program is there, whether the directories of
  * the socket and the audit trail are fit. Makes nothing. */
 void host_check_files(struct broker *broker, struct host_report *report);

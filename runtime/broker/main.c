@@ -90,6 +90,7 @@ static int command_check_host(struct broker *broker)
     struct host_report report = {.tell = tell_standard_output, .context = broker};
 
     host_prepare(broker, environ, &report);
+    host_check_self(broker, &report);
     host_check_files(broker, &report);
     if (broker->options.takes_over != 0 && broker->options.takes_over != STATE_FORMAT)
         host_tell(&report, CONFINEMENT_ERROR,

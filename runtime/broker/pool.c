@@ -91,6 +91,8 @@ void pool_drop(struct broker *broker, uint32_t index)
 
     if (pool->table[index].idle)
         idle_remove(pool, index);
+    if (pool->leaving_count < POOL_LEAVING_MAX)
+        pool->leaving[pool->leaving_count++] = pool->table[index].worker.pid;
     worker_close(&pool->table[index].worker);
     entry_free(pool, index);
 }
@@ -114,6 +116,24 @@ static void worker_become_idle(struct broker *broker, uint32_t index)
     pool->idle_count++;
     if (!timer_is_armed(&pool->timer))
         pool_schedule(broker);
+}
+
+bool pool_has_process(const struct pool *pool, pid_t process)
+{
+    for (uint32_t i = 0; i < pool->leaving_count; i++)
+        if (pool->leaving[i] == process)
+            return true;
+    for (uint32_t i = 0; i < pool->used; i++)
+        if (pool->table[i].used && pool->table[i].worker.pid == process)
+            return true;
+    return false;
+}
+
+void pool_forget_process(struct pool *pool, pid_t process)
+{
+    for (uint32_t i = 0; i < pool->leaving_count; i++)
+        if (pool->leaving[i] == process)
+            pool->leaving[i] = pool->leaving[--pool->leaving_count];
 }
 
 /* ---- making and taking ----------------------------------------------------------------------- */

@@ -40,8 +40,14 @@ struct pool_entry {
     uint64_t idle_since;
 };
 
+/* Workers that have been closed and not been reaped yet. More than that are forgotten early, which
+ * matters only if a sweep for orphans comes at that very moment. */
+#define POOL_LEAVING_MAX 128u
+
 struct pool {
     struct pool_entry *table;
+    pid_t leaving[POOL_LEAVING_MAX];
+    uint32_t leaving_count;
     uint32_t *idle; /* for each confinement, the first idle worker's index plus 1; 0: none */
     uint32_t capacity, used, free;
     uint32_t count, idle_count;
@@ -71,6 +77,12 @@ void pool_drop(struct broker *broker, uint32_t index);
 
 /* The event loop saw something on a worker's socket. Returns whether there may be more. */
 bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
+
+/* Whether `process` is a worker, also one that has been closed and not been reaped yet. */
+bool pool_has_process(const struct pool *pool, pid_t process);
+
+/* A child has been reaped. */
+void pool_forget_process(struct pool *pool, pid_t process);
 
 /* The pool's timer. */
 void pool_expire(struct broker *broker);

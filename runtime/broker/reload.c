@@ -91,6 +91,15 @@ static void image_replace(struct broker *broker, int executable, int file)
     syscall(SYS_execveat, executable, "", argv, broker->variables, AT_EMPTY_PATH);
 }
 
+/* This image goes on: no descriptor is to survive an exec any more. */
+static void candidate_let_go(struct broker *broker, const struct state *state)
+{
+    if (state)
+        state_keep(state, false);
+    if (broker->captures)
+        captures_keep(broker->captures, false);
+}
+
 /* Hands everything over to the candidate. Returns only with `failure`. */
 static void candidate_become(struct broker *broker, struct failure *failure)
 {
@@ -99,16 +108,22 @@ static void candidate_become(struct broker *broker, struct failure *failure)
 
     pool_settle(broker);
     pool_retire(broker); /* idle workers are not worth handing over */
-    cleanup_fd int file = state_write(broker, reload->self, "", failure);
-    if (file < 0 || state_read(file, &state, failure) < 0)
+    if (broker->captures && captures_keep(broker->captures, true) < 0) {
+        failure_set(failure, errno, "handing over captures: %s", strerror(errno));
         return;
+    }
+    cleanup_fd int file = state_write(broker, reload->self, "", failure);
+    if (file < 0 || state_read(file, &state, failure) < 0) {
+        candidate_let_go(broker, NULL);
+        return;
+    }
     if (fcntl(file, F_SETFD, 0) == 0 && state_keep(&state, true)) {
         image_replace(broker, reload->candidate, file);
         failure_set(failure, errno, "%s: %s", reload->path, strerror(errno));
     } else {
         failure_set(failure, errno, "handing over descriptors: %s", strerror(errno));
     }
-    state_keep(&state, false);
+    candidate_let_go(broker, &state);
     state_close(&state);
 }
 

@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/explain.h"
-
-#define EXIT_DIRECTORY 126 /* the rule's cwd cannot be entered: BROKER.md, "A call" */
+#include "runtime/broker/outcome.h"
 
 /* ---- deadlines ------------------------------------------------------------------------------- */
 
@@ -48,105 +46,7 @@ static bool take_due(uint64_t *deadline, uint64_t now)
     return true;
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
-
-static const char *const stage_names[] = {
-    [STAGE_NONE] = "worker", [STAGE_CLONE] = "fork",     [STAGE_DIRECTORY] = "cwd",
-    [STAGE_CONFINE] = "confine", [STAGE_EXEC] = "exec",  [STAGE_INTERNAL] = "worker",
-};
-
-/* "exec: Permission denied": why nothing ran, or what was lost. */
-static void error_write(struct text *text, const struct call *call)
-{
-    text_append(text, stage_names[call->stage]);
-    text_append(text, ": ");
-    text_append(text, call->error == ESRCH ? "the process that looked after the call was killed"
-                                           : strerror(call->error));
-}
-
-/* What a version 2 caller is told besides the status. */
-static void answer_write(struct text *text, const struct call *call, int32_t status)
-{
-    if (status == WIRE_TIMEOUT) {
-        text_append(text, "the rule's timeout of ");
-        text_append_unsigned(text, call->terms.timeout_ms);
-        text_append(text, " ms ended the call");
-    } else if (status == WIRE_OUTPUT) {
-        text_append(text, "the rule's max_output of ");
-        text_append_unsigned(text, call->terms.max_output);
-        text_append(text, " bytes ended the call");
-    } else if (call->error != 0) {
-        error_write(text, call);
-    }
-}
-
-/* ---- the exit event -------------------------------------------------------------------------- */
-
-static void call_record(struct broker *broker, struct call *call)
-{
-    struct capture_state capture = {0};
-    char error_buffer[REASON_TEXT_MAX], system_call_buffer[24], caller_buffer[REASON_TEXT_MAX];
-    struct text error, system_call, caller;
-
-    assert(!call->recorded);
-    if (call->capture)
-        capture = capture_state(call->capture);
-    struct audit_exit event = {
-        .call = call->number,
-        .peer = call->peer,
-        .line = call->terms.line,
-        .log = call->terms.log,
-        .status = call->status,
-        .duration_ms = call->ended - call->started,
-        .stdout_bytes = capture.bytes[CAPTURE_STDOUT],
-        .stderr_bytes = capture.bytes[CAPTURE_STDERR],
-        .signal = call->signal,
-        .timed_out = call->ending == ENDING_TIMEOUT,
-        .truncated = call->truncated,
-        .drain_timeout = call->drain_timeout,
-        .caller_gone = call->caller_gone,
-        .output_limit = call->ending == ENDING_OUTPUT,
-        .has_usage = call->error == 0,
-        .user_ms = call->user_ms,
-        .system_ms = call->system_ms,
-        .max_rss_kb = call->max_rss_kb,
-    };
-    if (call->error != 0) {
-        text_start(&error, error_buffer, sizeof(error_buffer));
-        error_write(&error, call);
-        event.error = error_buffer;
-    }
-    if (call->signal == SIGSYS && call->seccomp_call >= 0) {
-        text_start(&system_call, system_call_buffer, sizeof(system_call_buffer));
-        text_append_unsigned(&system_call, (uint64_t)call->seccomp_call);
-        event.system_call = system_call_buffer;
-    }
-    for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
-        if (capture.caller_error[stream] == 0 || event.caller_error)
-            continue;
-        text_start(&caller, caller_buffer, sizeof(caller_buffer));
-        text_append(&caller, stream == CAPTURE_STDOUT ? "stdout: " : "stderr: ");
-        text_append(&caller, strerror(capture.caller_error[stream]));
-        event.caller_error = caller_buffer;
-    }
-    call->recorded = true;
-    audit_exit(&broker->audit, &event);
-}
-
 /* ---- the answer, and after it ---------------------------------------------------------------- */
-
-static int32_t call_status(const struct call *call)
-{
-    if (call->ending == ENDING_TIMEOUT)
-        return WIRE_TIMEOUT;
-    if (call->ending == ENDING_OUTPUT)
-        return WIRE_OUTPUT;
-    if (call->error == 0)
-        return call->signal != 0 ? 128 + call->signal : call->status;
-    if (call->stage == STAGE_DIRECTORY)
-        return EXIT_DIRECTORY;
-    return call->stage == STAGE_CONFINE ? WIRE_CONFINE : WIRE_SPAWN;
-}
 
 /* The oldest call in the background that only waits for a caller to take its output makes room: the
  * rest goes to the file alone. False if there is none. */
@@ -210,7 +110,7 @@ static void call_answer(struct broker *broker, uint32_t index)
     if (connection != NONE) {
         text_start(&text, buffer, sizeof(buffer));
         if (broker->policy->explain && broker->connections.table[connection].version == 2)
-            answer_write(&text, call, call->status);
+            call_explain(&text, call, call->status);
         connection_answer(broker, connection, call->status, buffer, (uint32_t)text.length);
     }
     call_advance(broker, index);
@@ -393,6 +293,7 @@ void call_lose_worker(struct broker *broker, uint32_t index)
 {
     struct call *call = &broker->calls.table[index];
 
+    orphans_sweep(broker, call->terms.kill != KILL_GROUP);
     call->worker = NONE;
     call->terminate_at = call->kill_at = 0;
     if (call->child_ended) {

@@ -1,229 +1,37 @@
-#define _GNU_SOURCE 1 /* close_range, signalfd */
+#define _GNU_SOURCE 1 /* F_DUPFD_CLOEXEC, MADV_DONTNEED */
 
 #include "runtime/broker/server.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <linux/close_range.h>
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/host.h"
+#include "runtime/broker/loop.h"
 #include "runtime/broker/notice.h"
 #include "runtime/broker/notify.h"
 #include "runtime/broker/restore.h"
 #include "runtime/broker/running.h"
 #include "runtime/broker/state.h"
-#include "runtime/broker/status.h"
 #include "runtime/broker/tables.h"
 #include "runtime/shared/descriptors.h"
 
 #define EXIT_CONFIGURATION 2
-#define EVENTS_PER_TURN 64
 /* Of the frame buffer, what stays resident between messages. */
 #define FRAME_KEPT ((size_t)64 * 1024)
-/* After the calls were told to end: SIGKILL, and a moment for the last reports. */
-#define STOP_PATIENCE_MS (KILL_AFTER_MS + 1000u)
 
 void broker_frame_release(struct broker *broker, size_t length)
 {
     if (length > FRAME_KEPT)
         madvise(broker->frame + FRAME_KEPT, WIRE_REQUEST_MAX + 1 - FRAME_KEPT, MADV_DONTNEED);
-}
-
-/* ---- the end --------------------------------------------------------------------------------- */
-
-static void listener_forget(struct broker *broker)
-{
-    if (broker->listener < 0)
-        return;
-    timer_disarm(&broker->timers, &broker->connections.accept_timer);
-    broker->listener = -1;
-    listener_close(&broker->listener_state);
-}
-
-static void calls_end_all(struct broker *broker)
-{
-    for (uint32_t i = 0; i < broker->calls.used; i++) {
-        switch (broker->calls.table[i].state) {
-        case CALL_WAITING:
-            call_refuse_waiting(broker, i, REASON_BUSY, "the broker is stopping");
-            break;
-        case CALL_RUNNING:
-        case CALL_BACKGROUND:
-            call_end(broker, i, ENDING_STOP);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-static void stop_begin(struct broker *broker)
-{
-    if (broker->stopping)
-        return;
-    broker->stopping = true;
-    notify_stopping(broker->notify);
-    listener_forget(broker);
-    timer_arm(&broker->timers, &broker->stop_timer, broker->now + broker->policy->stop_timeout_ms);
-}
-
-static void stop_expire(struct broker *broker)
-{
-    if (broker->ending) {
-        broker->stopped = true;
-        return;
-    }
-    broker->ending = true;
-    calls_end_all(broker);
-    timer_arm(&broker->timers, &broker->stop_timer, broker->now + STOP_PATIENCE_MS);
-}
-
-static bool all_is_over(const struct broker *broker)
-{
-    return broker->calls.active == 0 && broker->calls.background == 0 &&
-           broker->accounts.waiting == 0;
-}
-
-/* ---- the loop -------------------------------------------------------------------------------- */
-
-/* Workers that have ended, the check of a new broker, and whatever a killed worker left to us, the
- * subreaper. */
-static void children_reap(struct broker *broker)
-{
-    pid_t child;
-    int status;
-
-    while ((child = waitpid(-1, &status, WNOHANG)) > 0)
-        reload_child_ended(broker, child, status);
-}
-
-static void signals_handle(struct broker *broker)
-{
-    struct signalfd_siginfo info;
-
-    while (read(broker->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        switch (info.ssi_signo) {
-        case SIGTERM:
-        case SIGINT:
-            stop_begin(broker);
-            break;
-        case SIGHUP:
-            if (!broker->stopping)
-                reload_begin(broker);
-            break;
-        case SIGUSR1:
-            status_print(broker);
-            break;
-        case SIGCHLD:
-            children_reap(broker);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-static void captures_handle(struct broker *broker)
-{
-    struct capture *capture;
-
-    while ((capture = captures_next(broker->captures)) != NULL) {
-        const struct call *call = capture_owner(capture);
-        call_capture_changed(broker, (uint32_t)(call - broker->calls.table));
-    }
-}
-
-static void event_handle(struct broker *broker, const struct epoll_event *event)
-{
-    enum event_kind kind = (enum event_kind)(event->data.u64 >> 56);
-    uint32_t index = (uint32_t)event->data.u64;
-    uint32_t generation = (uint32_t)(event->data.u64 >> 32) & EVENT_GENERATION_MASK;
-
-    switch (kind) {
-    case EVENT_LISTENER:
-        connections_accept(broker);
-        break;
-    case EVENT_SIGNALS:
-        signals_handle(broker);
-        break;
-    case EVENT_CONNECTION:
-        connection_handle(broker, index, generation, event->events);
-        break;
-    case EVENT_WORKER:
-        pool_handle(broker, index, generation);
-        break;
-    case EVENT_CAPTURES:
-        captures_handle(broker);
-        break;
-    }
-}
-
-static void timer_handle(struct broker *broker, const struct timer *timer)
-{
-    switch ((enum timer_kind)timer->kind) {
-    case TIMER_CONNECTION:
-        connection_expire(broker, timer->owner);
-        break;
-    case TIMER_CALL:
-        call_expire(broker, timer->owner);
-        break;
-    case TIMER_WORKER:
-        pool_expire(broker);
-        break;
-    case TIMER_STOP:
-        stop_expire(broker);
-        break;
-    case TIMER_ACCEPT:
-        connections_accept_again(broker);
-        break;
-    case TIMER_AUDIT:
-        audit_probe(&broker->audit, broker->now);
-        break;
-    case TIMER_RELOAD:
-        reload_expire(broker);
-        break;
-    }
-}
-
-/* An unhealthy trail is looked after even when nobody calls. */
-static void audit_watch(struct broker *broker)
-{
-    if (!broker->audit.healthy && !timer_is_armed(&broker->audit_timer))
-        timer_arm(&broker->timers, &broker->audit_timer, broker->now + AUDIT_PROBE_INTERVAL_MS);
-}
-
-static void loop_run(struct broker *broker)
-{
-    struct epoll_event events[EVENTS_PER_TURN];
-    bool unread = false;
-
-    while (!broker->stopped && !(broker->stopping && all_is_over(broker))) {
-        int wait = unread ? 0 : timers_wait(&broker->timers, broker->now);
-        int count = epoll_wait(broker->epoll, events, EVENTS_PER_TURN, wait);
-        broker->now = clock_monotonic_ms();
-        for (int i = 0; i < count; i++)
-            event_handle(broker, &events[i]);
-        struct timer *timer;
-        while ((timer = timers_take_due(&broker->timers, broker->now)) != NULL)
-            timer_handle(broker, timer);
-        unread = connections_continue(broker);
-        calls_start_waiting(broker);
-        audit_watch(broker);
-    }
 }
 
 /* ---- start-up -------------------------------------------------------------------------------- */
@@ -238,6 +46,10 @@ static void tell_operator(void *context, uint32_t confinement, enum confinement_
     };
     struct broker *broker = context;
 
+    if (gravity == CONFINEMENT_MISSING) {
+        text_append(&broker->missing, broker->missing.length > 0 ? "; " : "");
+        text_append(&broker->missing, text);
+    }
     if (confinement < broker->policy->confinement_count)
         notice("%s: %s: %s", words[gravity], broker->policy->confinements[confinement]->name, text);
     else
@@ -295,43 +107,6 @@ static bool policy_captures(const struct policy *policy)
     return false;
 }
 
-static int watch(struct broker *broker, int descriptor, enum event_kind kind)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = event_pack(kind, 0, 0)};
-
-    return epoll_ctl(broker->epoll, EPOLL_CTL_ADD, descriptor, &event);
-}
-
-/* The signals that the loop reads, and SIGPIPE, for whoever writes to a standard error that is
- * gone. */
-static int signals_open(void)
-{
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
-        sigaddset(&signals, handled[i]);
-    int descriptor = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    sigaddset(&signals, SIGPIPE);
-    if (descriptor >= 0 && sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        descriptor_close(&descriptor);
-    return descriptor;
-}
-
-static int loop_make(struct broker *broker, struct failure *failure)
-{
-    broker->listener = broker->listener_state.socket;
-    broker->signals = signals_open();
-    broker->epoll = epoll_create1(EPOLL_CLOEXEC);
-    broker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (broker->signals < 0 || broker->epoll < 0 || broker->reserve < 0 ||
-        watch(broker, broker->signals, EVENT_SIGNALS) < 0 ||
-        watch(broker, broker->listener, EVENT_LISTENER) < 0)
-        return failure_set(failure, errno, "cannot make the event loop: %s", strerror(errno));
-    return 0;
-}
-
 /* `memory`: the counters that an earlier image left; -1. A duplicate is used, so that the earlier
  * image can have it back. */
 static int captures_make(struct broker *broker, uint32_t inherited, int memory,
@@ -345,15 +120,9 @@ static int captures_make(struct broker *broker, uint32_t inherited, int memory,
         captures_open(2 * broker->policy->max_active + inherited, memory, failure);
     if (!broker->captures)
         return -1;
-    if (watch(broker, captures_descriptor(broker->captures), EVENT_CAPTURES) < 0)
+    if (loop_watch(broker, captures_descriptor(broker->captures), EVENT_CAPTURES) < 0)
         return failure_set(failure, errno, "cannot watch captures: %s", strerror(errno));
     return 0;
-}
-
-static void timers_describe(struct broker *broker)
-{
-    timer_describe(&broker->stop_timer, TIMER_STOP, 0);
-    timer_describe(&broker->audit_timer, TIMER_AUDIT, 0);
 }
 
 /* What a fresh start and a reload have in common. `state`: of the earlier image, or NULL. */
@@ -366,7 +135,9 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
 
     if (!state)
         inherited_close(broker, activated);
+    text_start(&broker->missing, broker->missing_text, sizeof(broker->missing_text));
     host_prepare(broker, variables, &report);
+    host_check_self(broker, &report);
     if (report.errors > 0)
         return failure_set(failure, 0, "this host is not fit for it");
     if (state) {
@@ -380,7 +151,7 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
     tables_raise_limits(broker);
     if (tables_make(broker, inherited, failure) < 0)
         return -1;
-    timers_describe(broker);
+    orphans_begin(broker, state ? state->header.children : -1);
     reload_prepare(broker, state ? state->header.path : NULL);
     if ((!state && listener_make(broker, activated, &report, failure) < 0) ||
         trail_open(broker, !state, failure) < 0 || loop_make(broker, failure) < 0 ||
@@ -419,7 +190,7 @@ static int server_resume(struct broker *broker, char *const *variables, struct f
     }
     syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     restore_all(broker, &state);
-    children_reap(broker);
+    loop_reap(broker);
     pool_warm(broker);
     reload_complete(broker, state.header.note);
     /* What was duplicated or is of no more use: */
@@ -447,7 +218,7 @@ static void ready_tell(const struct broker *broker)
 static void server_end(struct broker *broker)
 {
     calls_abandon(broker);
-    listener_forget(broker);
+    loop_forget_listener(broker);
     audit_stop(&broker->audit);
     audit_close(&broker->audit);
     /* Idle workers end by themselves; a busy one ends what it runs, now that we go. */
@@ -476,7 +247,7 @@ int server_run(struct broker *broker, char *const *variables)
             listener_close(&broker->listener_state);
             return EXIT_CONFIGURATION;
         }
-        audit_serve(&broker->audit, NULL);
+        audit_serve(&broker->audit, broker->missing.length > 0 ? broker->missing_text : NULL);
         ready_tell(broker);
     }
     loop_run(broker);

@@ -205,19 +205,9 @@ static bool start_capture(struct start *start)
     return start->call->capture ? true : start_refuse(start, REASON_SPAWN, failure.text);
 }
 
-/* The index of a rule's confinement. Confinements are few, and stand in the order of first use. */
-static uint32_t rule_confinement(const struct policy *policy, const struct policy_rule *rule)
-{
-    uint32_t index = 0;
-
-    while (policy->confinements[index] != rule->confinement)
-        index++;
-    return index;
-}
-
 static bool start_take_worker(struct start *start)
 {
-    uint32_t confinement = rule_confinement(start->broker->policy, start->rule);
+    uint32_t confinement = policy_confinement_index(start->broker->policy, start->rule_index);
 
     start->call->worker = pool_take(start->broker, confinement, start->call_index);
     if (start->call->worker != NONE)

@@ -130,6 +130,7 @@ static void header_fill(struct state_header *header, const struct broker *broker
     header->previous = previous;
     header->captures_memory = broker->captures ? captures_memory(broker->captures) : -1;
     header->notify = broker->notify;
+    header->children = broker->orphans.children;
     header->listener = broker->listener_state;
     header->last_call = broker->audit.last_call;
     header->started_ms = broker->statistics.started_ms;
@@ -359,7 +360,8 @@ bool state_keep(const struct state *state, bool keep)
 {
     const struct state_header *header = &state->header;
     const int own[] = {header->previous,        header->captures_memory, header->notify,
-                       header->listener.socket, header->listener.lock,   header->listener.directory};
+                       header->listener.socket, header->listener.lock,   header->listener.directory,
+                       header->children};
     const char *paths[CAPTURE_STREAMS], *kept;
     struct state_connection connection;
     struct state_call call;

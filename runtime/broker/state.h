@@ -37,7 +37,7 @@ struct state_header {
     int32_t previous; /* the executable to go back to; -1: that is what this is */
     int32_t captures_memory;
     int32_t notify;
-    int32_t unused;
+    int32_t children;
     struct listener listener;
     uint64_t last_call;
     uint64_t started_ms, calls;

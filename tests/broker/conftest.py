@@ -49,7 +49,7 @@ class Broker:
     """A running broker. Its home, logs and socket are in `.home`."""
 
     def __init__(self, binary, home, arguments=(), env=None, wait=True, preexec=None, wrapper=(),
-                 socket_path=None):
+                 socket_path=None, pass_fds=()):
         self.home = Path(home)
         self.socket = Path(socket_path) if socket_path else self.home / "b.sock"
         self.manifest = self.home / "log" / "manifest.jsonl"
@@ -67,7 +67,7 @@ class Broker:
         self.process = subprocess.Popen(
             [*wrapper, str(self.binary), "serve", *arguments, "--ready-fd", str(ready_write)],
             env=environment, stdin=subprocess.DEVNULL, stdout=self.stderr_file,
-            stderr=self.stderr_file, pass_fds=[ready_write], preexec_fn=preexec)
+            stderr=self.stderr_file, pass_fds=[ready_write, *pass_fds], preexec_fn=preexec)
         os.close(ready_write)
         self.pid = self.process.pid
         try:
@@ -75,6 +75,9 @@ class Broker:
                 ready = wire.is_readable(ready_read, wire.PATIENCE)
                 assert ready and os.read(ready_read, 1) == b"\n", (
                     "the broker did not start: " + self.stderr())
+        except BaseException:
+            self.kill()  # nobody else knows of it yet
+            raise
         finally:
             os.close(ready_read)
 

@@ -228,7 +228,7 @@ def test_output_limit_ends_the_tree(start_broker, home):
 
 
 def test_a_worker_that_is_killed_is_told_and_leaves_nothing(start_broker, home):
-    broker = start_broker(SH)
+    broker = start_broker(SH + "  kill = tree\n")
     script = f"setsid sh -c 'echo $$ > {home}/pid; exec sleep 300' & echo $$ $PPID; sleep 300"
     with Connection(broker.socket) as connection, Output() as output:
         connection.send2(["sh", "-c", script], stdout=output)
