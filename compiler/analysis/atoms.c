@@ -336,8 +336,8 @@ static void answer_add_opaque(struct atoms *atoms, const uint32_t *opaque, size_
             if (known)
                 memcpy(set, answer->atoms[i].languages, known * sizeof *set);
             for (size_t o = 0; o < opaque_count; o++)
-                if (mask >> o & 1 && !set_contains(answer->atoms[i < plain ? i : 0].languages,
-                                                   known, opaque[o]))
+                if (mask >> o & 1 &&
+                    !(known && set_contains(answer->atoms[i].languages, known, opaque[o])))
                     set[members++] = opaque[o];
             qsort(set, members, sizeof *set, number_compare);
             struct value value = {"<a value that PCRE2 accepts>", 28};

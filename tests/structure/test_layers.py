@@ -38,8 +38,9 @@ NEVER_REACHED = {
     "compiler/analysis": ("compiler/syntax", "compiler/emit"),
 }
 
-# Headers that bison writes when the compiler is built.
-MADE = {"grammar/rules.tab.h": "grammar/rules.y"}
+# What bison and make write when the compiler is built.
+MADE = {"grammar/rules.tab.h": "grammar/rules.y",
+        "grammar/programs.inc": "compiler/analysis/programs.txt"}
 
 # The runtime is libc and the kernel's headers, and PCRE2 in the one file that rules ask for.
 FOREIGN = {"seccomp.h", "fa.h", "pcre2.h", "glib.h"}
