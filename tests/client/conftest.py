@@ -1,5 +1,4 @@
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +6,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+from client_helpers import ROOT, clean_environment  # noqa: E402
 from fake_broker import FakeBroker  # noqa: E402
 
 
@@ -42,13 +41,6 @@ def make_broker(tmp_path):
     yield make
     for broker in made:
         broker.close()
-
-
-def clean_environment(**more):
-    environment = {k: v for k, v in os.environ.items()
-                   if not k.startswith("SLUICE") and k != "XDG_RUNTIME_DIR"}
-    environment.update(more)
-    return environment
 
 
 @pytest.fixture
@@ -87,11 +79,3 @@ def start(client):
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def wire_statuses():
-    """{name: (status, exit code, text)} as runtime/shared/status.def has them."""
-    text = (ROOT / "runtime/shared/status.def").read_text()
-    found = re.findall(r'^STATUS\((\w+), (-\d+), (\d+), "([^"]+)"\)', text, re.M)
-    assert len(found) == 11
-    return {name: (int(status), int(code), words) for name, status, code, words in found}

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, clean_environment
+from client_helpers import ROOT, clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import clean_environment, wire_statuses
+from client_helpers import clean_environment, wire_statuses
 from fake_broker import reply_bytes
 
 

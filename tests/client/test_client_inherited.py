@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import clean_environment
+from client_helpers import clean_environment
 from denied import deny
 
 

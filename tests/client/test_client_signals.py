@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import clean_environment
+from client_helpers import clean_environment
 from denied import deny
 
 FORWARDED = ["INT", "TERM", "HUP", "QUIT", "WINCH", "TSTP", "CONT", "USR1", "USR2"]
