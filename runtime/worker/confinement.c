@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "runtime/shared/descriptors.h"
@@ -121,6 +122,16 @@ static void namespaces_prepare(struct preparing *preparing)
     if (flags != 0 && !host->privileged_namespaces)
         flags |= CLONE_NEWUSER;
     setup->namespaces = possible ? flags : 0;
+}
+
+static void privileges_prepare(struct preparing *preparing)
+{
+    if (preparing->setup->confinement->new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        preparing_tell(preparing, CONFINEMENT_ERROR,
+                       "new_privs = allow: this process may not gain privileges any more"
+                       " (no_new_privs, from whoever started it, or from the rules that it had"
+                       " before: then a restart helps)",
+                       NULL);
 }
 
 static void layer_prepare(struct preparing *preparing)
@@ -256,6 +267,7 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
 
     if (!host->process_list)
         preparing_tell(&preparing, CONFINEMENT_ERROR, "/proc is not mounted", NULL);
+    privileges_prepare(&preparing);
     namespaces_prepare(&preparing);
     layer_prepare(&preparing);
     filter_prepare(&preparing);

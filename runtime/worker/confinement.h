@@ -82,13 +82,23 @@ struct confinement_directory {
 };
 
 /* Confines the broker itself, after everything that start-up needs: not dumpable, no_new_privs and
- * capabilities given up (unless a rule has new_privs = allow), Landlock to the union of its rules'
- * grants, `directories` and what exec needs (policy->broker_confines_files), policy->broker_filter.
- * What it takes away stays away across an exec: a successor at SIGHUP runs inside it. Returns 0 or a
- * negative errno after telling why. `setups`: all of them, policy->confinement_count. */
+ * capabilities given up (unless a rule has new_privs = allow; then nothing further either),
+ * policy->broker_filter, and, when every rule is confined in the file system, Landlock to the union of
+ * their grants, `directories` (none: no Landlock) and what running programs needs. Landlock is left
+ * out, with a note, where workers change mounts (it would forbid that) or slots name files. Workers
+ * can be started before and after. What it takes away stays away across an exec: a successor at
+ * SIGHUP runs inside it (see confinement_broker_digest). Returns 0 or a negative errno after telling
+ * why. `setups`: all of them, policy->confinement_count, none NULL. */
 int confinement_broker(const struct policy *policy, const struct confinement_host *host,
                        struct confinement_setup *const *setups,
                        const struct confinement_directory *directories, size_t directory_count,
                        confinement_tell *tell, void *context);
+
+/* Stands for the filter that confinement_broker loads; 0: none. A broker that became another in place
+ * still is under its first one's filter: if that one's digest was not 0 and is not the new policy's,
+ * the new rules may need what has been given up, and only a restart gives it back. (Rules with
+ * new_privs = allow are told apart by confinement_prepare: it refuses them once no_new_privs is set.)
+ */
+uint64_t confinement_broker_digest(const struct policy *policy);
 
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/shared/descriptors.h"
+#include "runtime/worker/capabilities.h"
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/protocol.h"
 #include "runtime/worker/serve.h"
@@ -27,10 +28,34 @@
 
 /* fork(2), with a pidfd from birth and in new namespaces: the C library's own has neither. The two
  * architectures agree on the first three arguments of clone(2). The child must not use what the C
- * library remembers of its thread (raise, pthread): the worker does not. */
+ * library remembers of its thread (raise, pthread): the worker does not. Returns the pid, 0 in the
+ * child, or a negative errno. */
+static pid_t process_clone(unsigned long namespaces, int *pidfd)
+{
+    long pid = syscall(SYS_clone, namespaces | CLONE_PIDFD | SIGCHLD, 0, pidfd, 0, 0);
+    return pid < 0 ? -errno : (pid_t)pid;
+}
+
+/* The same; namespaces without a user namespace need CAP_SYS_ADMIN, which the broker has kept for
+ * this alone (own.c). */
 static pid_t process_fork(unsigned long namespaces, int *pidfd)
 {
-    return (pid_t)syscall(SYS_clone, namespaces | CLONE_PIDFD | SIGCHLD, 0, pidfd, 0, 0);
+    if (namespaces == 0 || (namespaces & CLONE_NEWUSER))
+        return process_clone(namespaces, pidfd);
+    bool was_raised = capabilities_effective(CAPABILITY_SYS_ADMIN);
+    int status = capabilities_raise(CAPABILITY_SYS_ADMIN);
+    if (status < 0)
+        return status;
+    pid_t pid = process_clone(namespaces, pidfd);
+    if (pid != 0 && !was_raised)
+        status = capabilities_lower(CAPABILITY_SYS_ADMIN);
+    if (pid > 0 && status < 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        descriptor_close(pidfd);
+        return status;
+    }
+    return pid;
 }
 
 int worker_start(const struct policy *policy, uint32_t confinement,
@@ -55,9 +80,8 @@ int worker_start(const struct policy *policy, uint32_t confinement,
     if (pid == 0)
         worker_serve(policy, setup, theirs, memory);
     if (pid < 0) {
-        status = -errno;
         munmap(memory, WORKER_BYTES_MAX);
-        return status;
+        return (int)pid;
     }
     /* A later worker has no business with this one's calls. */
     if (madvise(memory, WORKER_BYTES_MAX, MADV_DONTFORK) < 0) {

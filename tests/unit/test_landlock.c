@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -669,6 +670,143 @@ static void new_privs_keeps_them(void **state)
     place_end(&p);
 }
 
+/* ---- the broker's own ------------------------------------------------------------------------ */
+
+static bool is_refused(const char *path, int flags)
+{
+    int file = open(path, flags | O_CLOEXEC);
+    if (file >= 0)
+        close(file);
+    return file < 0 && errno == EACCES;
+}
+
+/* Runs in a child that has become the broker; 0 or the number of the line that failed. */
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            _exit(__LINE__ % 250 + 1);                                                             \
+    } while (0)
+
+static _Noreturn void broker_of_files(struct place *p)
+{
+    char own[128], in[128];
+    snprintf(own, sizeof own, "%s/own", p->base);
+    snprintf(in, sizeof in, "%s/in/f", p->base);
+    const struct confinement_directory directory = {
+        .descriptor = open(own, O_PATH | O_CLOEXEC), .access = ACCESS_WRITE};
+    static const struct policy_piece piece = {.literal = {"cat", 3}};
+    static const struct policy_token token = {.pieces = &piece, .piece_count = 1};
+    p->f.rule.tokens = &token;
+    p->f.rule.token_count = 1;
+    p->f.attributes.exec_path = "/bin:/usr/bin";
+    p->f.policy.broker_confines_files = true;
+    p->f.policy.broker_filter = &p->filter;
+    NEED(fixture_prepare(&p->f));
+    NEED(confinement_broker(&p->f.policy, &p->f.host, &p->f.setup, &directory, 1, fixture_tell,
+                            &p->f) == 0);
+    NEED(p->f.told[0] == '\0');
+    NEED(prctl(PR_GET_DUMPABLE) == 0);
+    NEED(is_refused("/root", O_RDONLY) && is_refused(p->base, O_RDONLY));
+    NEED(!is_refused(in, O_RDONLY) && is_refused(in, O_WRONLY));
+    snprintf(own, sizeof own, "%s/own/log", p->base);
+    NEED(open(own, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0);
+    NEED(unshare(CLONE_NEWUSER) < 0 && errno == EPERM);
+    NEED(worker_start(&p->f.policy, 0, p->f.setup, &p->f.worker) == 0);
+    p->f.started = true;
+    fixture_run(&p->f, NULL, ARGV("/bin/cat", in));
+    NEED(p->f.report.kind == REPORT_ENDED && p->f.report.status == 0);
+    NEED(strcmp(p->f.output, "1\n") == 0);
+    _exit(0);
+}
+
+static void the_broker_keeps_what_its_rules_need(void **state)
+{
+    struct place p;
+    (void)state;
+    place_make(&p);
+    if (place_skip_without(&p, p.f.host.landlock_abi >= 2))
+        skip();
+    outside(&p, "mkdir in own; echo 1 > in/f");
+    grant(&p, ACCESS_READ, "%/in");
+    filter(&p, &(struct model_filter){.base = SYSCALLS_DEFAULT, .metadata = METADATA_ALLOW});
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        broker_of_files(&p);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    place_end(&p);
+}
+
+/* Capabilities, if there are any: gone, but workers still get their namespaces. */
+static _Noreturn void broker_of_namespaces(struct place *p)
+{
+    NEED(fixture_prepare(&p->f));
+    NEED(confinement_broker(&p->f.policy, &p->f.host, &p->f.setup, NULL, 0, fixture_tell, &p->f) ==
+         0);
+    struct text text;
+    char status[4096];
+    text_start(&text, status, sizeof status);
+    int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t length = read_whole(file, status, sizeof status - 1);
+    NEED(length > 0);
+    status[length] = '\0';
+    NEED(strstr(status, "CapEff:\t0000000000000000\n") && strstr(status, "NoNewPrivs:\t1\n"));
+    NEED(worker_start(&p->f.policy, 0, p->f.setup, &p->f.worker) == 0);
+    fixture_run(&p->f, NULL, SHELL("ls /proc | grep -c '^[0-9]*$'; grep CapPrm /proc/1/status"));
+    NEED(p->f.report.kind == REPORT_ENDED && atoi(p->f.output) <= 4);
+    NEED(strstr(p->f.output, "CapPrm:\t0000000000000000\n"));
+    _exit(0);
+}
+
+static void a_broker_without_capabilities_makes_namespaces(void **state)
+{
+    struct place p;
+    (void)state;
+    place_make(&p);
+    if (place_skip_without(&p, p.f.host.own_proc))
+        skip();
+    p.f.confinement.isolate = ISOLATE_PID;
+    filter(&p, &(struct model_filter){.base = SYSCALLS_DEFAULT, .metadata = METADATA_ALLOW});
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        broker_of_namespaces(&p);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    place_end(&p);
+}
+
+static void what_was_given_up_is_missed(void **state)
+{
+    struct place p;
+    (void)state;
+    place_make(&p);
+    filter(&p, &(struct model_filter){.base = SYSCALLS_DEFAULT, .metadata = METADATA_ALLOW});
+    p.f.policy.broker_filter = &p.filter;
+    uint64_t digest = confinement_broker_digest(&p.f.policy);
+    assert_true(digest != 0);
+    assert_true(confinement_broker_digest(&p.f.policy) == digest);
+    p.filter.count--;
+    assert_true(confinement_broker_digest(&p.f.policy) != digest);
+    p.f.confinement.new_privs = true;
+    assert_true(confinement_broker_digest(&p.f.policy) == 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        p.f.confinement.filter = NULL;
+        NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+        NEED(!fixture_prepare(&p.f) && strstr(p.f.told, "error: new_privs"));
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    place_end(&p);
+}
+
 /* ---- what is missing ------------------------------------------------------------------------- */
 
 static void missing_mechanisms_are_said(void **state)
@@ -758,6 +896,9 @@ int main(void)
         cmocka_unit_test(isolated_processes),
         cmocka_unit_test(capabilities_are_gone),
         cmocka_unit_test(new_privs_keeps_them),
+        cmocka_unit_test(the_broker_keeps_what_its_rules_need),
+        cmocka_unit_test(a_broker_without_capabilities_makes_namespaces),
+        cmocka_unit_test(what_was_given_up_is_missed),
         cmocka_unit_test(missing_mechanisms_are_said),
         cmocka_unit_test(every_abi_gives_what_it_has),
     };
