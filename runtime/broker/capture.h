@@ -127,7 +127,7 @@ int captures_memory(const struct captures *captures);
 void capture_save(const struct capture *capture, struct capture_saved *saved);
 
 /* In the new image, before any capture_start: takes over the descriptors and goes on. NULL with
- * `failure`, and the descriptors closed, when the state does not fit. */
+ * `failure` when the state does not fit; descriptors that were not taken over stay open then. */
 struct capture *capture_restore(struct captures *captures, const struct capture_saved *saved,
                                 void *owner, struct failure *failure);
 
