@@ -126,6 +126,11 @@ static void part_use_add(struct buffer *out, const char *name, size_t number,
                       name, number);
         return;
     }
+    if (part->minimum == 0 && part->maximum == 1) {
+        buffer_format(out, "    (void)%s_part_%zu(bytes, length, &at); /* may be left out */\n", name,
+                      number);
+        return;
+    }
     buffer_format(out, "    times = 0;\n    while (times < %u && %s_part_%zu(bytes, length, &at))\n"
                        "        times++;\n", part->maximum, name, number);
     if (part->minimum > 0)

@@ -8,6 +8,7 @@
 
 struct chooser {
     struct arena *arena;
+    struct matcher_limits limits;
     struct matcher *chosen;
 };
 
@@ -19,6 +20,23 @@ struct candidate {
     struct charset beyond;        /* what can continue a body that could as well have ended */
     bool nullable;                /* the part can take nothing */
 };
+
+/* The automaton of a tree that re2c makes into code of a bounded size, in a bounded time: the tree is
+ * not much when written out, our own construction of it succeeds within its budget, and few states
+ * are left; how many is in *states. Else NULL. */
+static const struct automaton *codable_automaton(const struct chooser *chooser,
+                                                 const struct pattern *tree, uint32_t limit,
+                                                 uint32_t *states)
+{
+    if (tree_weight(tree) > MATCHER_CODE_WEIGHT)
+        return NULL;
+    const struct automaton *automaton =
+        automaton_from_pattern(chooser->arena, tree, chooser->limits.code_states);
+    const struct byte_automaton *bytes =
+        automaton ? automaton_bytes(chooser->arena, automaton, limit) : NULL;
+    *states = bytes ? bytes->state_count : 0;
+    return bytes ? automaton : NULL;
+}
 
 /* ---- length split ---------------------------------------------------------------------------- */
 
@@ -102,14 +120,15 @@ static bool part_is_counted(const struct matcher_part *part)
 
 /* ---- parts in order -------------------------------------------------------------------------- */
 
-/* Whether an item is worth a part of its own: it repeats something so often that a state for each
- * would be many. */
-static bool is_part(const struct pattern *item)
+/* Whether an item is worth a part of its own: it repeats something so often, or makes so much
+ * optional, that a state for each would be many. */
+static bool is_part(const struct chooser *chooser, const struct pattern *item)
 {
     if (item->kind != PATTERN_REPEAT || item->maximum == PATTERN_REPEAT_NONE)
         return false;
-    return item->children[0]->kind == PATTERN_SET ? item->maximum >= MATCHER_SMALL_STATES / 2
-                                                  : item->maximum >= 2;
+    if (item->children[0]->kind == PATTERN_SET)
+        return item->maximum >= chooser->limits.set_repeats;
+    return item->maximum >= 2 || tree_weight(item) >= chooser->limits.set_repeats;
 }
 
 static struct matcher_part item_part(struct arena *arena, const struct pattern *item)
@@ -123,19 +142,20 @@ static struct matcher_part item_part(struct arena *arena, const struct pattern *
 }
 
 /* The tree's items as parts: each that is worth it alone, what stands between them together. */
-static size_t parts_make(struct arena *arena, const struct pattern *tree,
+static size_t parts_make(const struct chooser *chooser, const struct pattern *tree,
                          struct candidate **candidates)
 {
+    struct arena *arena = chooser->arena;
     size_t count, made = 0;
     const struct pattern *const *items = tree_items(&tree, &count);
     struct candidate *all = arena_array(arena, count, sizeof *all);
     for (size_t i = 0; i < count;) {
         size_t first = i;
-        if (is_part(items[i])) {
+        if (is_part(chooser, items[i])) {
             all[made++].part = item_part(arena, items[i++]);
             continue;
         }
-        while (i < count && !is_part(items[i]))
+        while (i < count && !is_part(chooser, items[i]))
             i++;
         all[made++].part = part_split(arena, tree_concat(arena, items + first, i - first));
     }
@@ -154,12 +174,16 @@ static struct charset state_outgoing(struct arena *arena, const struct automaton
 }
 
 /* Fills in what the proof needs to know of a part; false when that is too much. */
-static bool candidate_study(struct arena *arena, struct candidate *candidate)
+static bool candidate_study(struct chooser *chooser, struct candidate *candidate)
 {
+    struct arena *arena = chooser->arena;
+    uint32_t states;
     candidate->part.ascii = tree_is_ascii(candidate->part.tree);
-    candidate->body = automaton_from_pattern(arena, candidate->part.tree, MATCHER_CODE_STATES);
+    candidate->body =
+        codable_automaton(chooser, candidate->part.tree, chooser->limits.code_states, &states);
     if (!candidate->body)
         return false;
+    chooser->chosen->states += states;
     candidate->first = state_outgoing(arena, &candidate->body->states[0]);
     candidate->beyond = charset_empty();
     for (uint32_t i = 0; i < candidate->body->state_count; i++)
@@ -170,8 +194,8 @@ static bool candidate_study(struct arena *arena, struct candidate *candidate)
     bool empty_body = candidate->part.nullable = candidate->body->states[0].accepting;
     candidate->nullable =
         candidate->part.minimum == 0 || (empty_body && candidate->part.least == 0);
-    /* A body that takes nothing could be repeated for ever. */
-    return !(empty_body && candidate->part.maximum > 1);
+    /* A body that takes nothing would be counted and not seen. */
+    return !empty_body || (candidate->part.minimum == 1 && candidate->part.maximum == 1);
 }
 
 /* What a part takes and more: its body any number of times, where it can be more than once. */
@@ -201,12 +225,13 @@ static bool rest_never_begins_with(struct arena *arena, const struct candidate *
 /* The proof for part `at`. Take a value of the pattern and its true division into bodies. By
  * induction each match starts where a true body does. The longest match ends where that body does: the
  * body's end is an accepting state, and the next character (of another body of this part, or of what
- * follows) is none that continues from there. And a repeated part stops where the true one does:
- * it is at its maximum, or what follows does not begin with a body. */
+ * follows) is none that continues from there. And a part that may stop early, or be left out, stops
+ * where the true one does: it is at its maximum, or what follows does not begin with a body. */
 static bool part_is_proved(struct arena *arena, const struct candidate *all, size_t count,
                            size_t at)
 {
     const struct candidate *candidate = &all[at];
+    const struct matcher_part *part = &candidate->part;
     struct charset follow = charset_empty();
     for (size_t i = at + 1; i < count; i++) {
         follow = charset_union(arena, follow, all[i].first);
@@ -215,10 +240,7 @@ static bool part_is_proved(struct arena *arena, const struct candidate *all, siz
     }
     if (charset_intersect(arena, candidate->beyond, follow).count)
         return false;
-    const struct matcher_part *part = &candidate->part;
-    if (part->maximum == 1)
-        return part->minimum == 1;
-    if (charset_intersect(arena, candidate->beyond, candidate->first).count)
+    if (part->maximum > 1 && charset_intersect(arena, candidate->beyond, candidate->first).count)
         return false;
     return part->minimum == part->maximum ||
            !charset_intersect(arena, candidate->first, follow).count ||
@@ -228,9 +250,10 @@ static bool part_is_proved(struct arena *arena, const struct candidate *all, siz
 static bool choose_parts(struct chooser *chooser, const struct pattern *tree)
 {
     struct candidate *all;
-    size_t count = parts_make(chooser->arena, tree, &all);
+    chooser->chosen->states = 0;
+    size_t count = parts_make(chooser, tree, &all);
     for (size_t i = 0; i < count; i++)
-        if (!candidate_study(chooser->arena, &all[i]))
+        if (!candidate_study(chooser, &all[i]))
             return false;
     for (size_t i = 0; i < count; i++)
         if (!part_is_proved(chooser->arena, all, count, i))
@@ -239,7 +262,8 @@ static bool choose_parts(struct chooser *chooser, const struct pattern *tree)
     bool counted = false;
     for (size_t i = 0; i < count; i++) {
         parts[i] = all[i].part;
-        counted = counted || parts[i].maximum > 1 || part_is_counted(&parts[i]);
+        counted = counted || parts[i].minimum != 1 || parts[i].maximum != 1 ||
+                  part_is_counted(&parts[i]);
     }
     if (!counted)
         return false;
@@ -251,21 +275,13 @@ static bool choose_parts(struct chooser *chooser, const struct pattern *tree)
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* Whether re2c makes this tree into code of a bounded size, in a bounded time: it is not much when
- * written out, our own construction of it succeeds within its budget, and few states are left. */
-static bool is_codable(struct arena *arena, const struct pattern *tree, uint32_t limit)
-{
-    if (tree_weight(tree) > MATCHER_CODE_WEIGHT)
-        return false;
-    const struct automaton *automaton = automaton_from_pattern(arena, tree, MATCHER_CODE_STATES);
-    return automaton && automaton_bytes(arena, automaton, limit);
-}
-
 static bool choose_split(struct chooser *chooser, const struct pattern *tree)
 {
     struct matcher_part *part = arena_alloc(chooser->arena, sizeof *part);
     *part = part_split(chooser->arena, tree);
-    if (!part_is_counted(part) || !is_codable(chooser->arena, part->tree, MATCHER_CODE_STATES))
+    if (!part_is_counted(part) ||
+        !codable_automaton(chooser, part->tree, chooser->limits.code_states,
+                           &chooser->chosen->states))
         return false;
     chooser->chosen->form = MATCHER_COUNTED;
     chooser->chosen->parts = part;
@@ -275,7 +291,7 @@ static bool choose_split(struct chooser *chooser, const struct pattern *tree)
 
 static bool choose_code(struct chooser *chooser, const struct pattern *tree, uint32_t limit)
 {
-    if (!is_codable(chooser->arena, tree, limit))
+    if (!codable_automaton(chooser, tree, limit, &chooser->chosen->states))
         return false;
     chooser->chosen->form = MATCHER_CODE;
     chooser->chosen->tree = tree;
@@ -289,15 +305,17 @@ static bool choose_table(struct chooser *chooser, const struct automaton *automa
     if (!table || (uint64_t)table->state_count * table->class_count > MATCHER_TABLE_ENTRIES)
         return false;
     chooser->chosen->form = MATCHER_TABLE;
+    chooser->chosen->states = 0;
     chooser->chosen->table = table;
     return true;
 }
 
 const struct matcher *matcher_choose(struct arena *arena, const struct pattern *tree,
-                                     const struct automaton *automaton)
+                                     const struct automaton *automaton,
+                                     struct matcher_limits limits)
 {
     struct matcher *matcher = arena_alloc(arena, sizeof *matcher);
-    struct chooser chooser = {arena, matcher};
+    struct chooser chooser = {arena, limits, matcher};
     const struct pattern *simple = tree ? tree_simplify(arena, tree) : NULL;
     if (automaton_is_empty(automaton)) {
         matcher->form = MATCHER_NOTHING;
@@ -307,9 +325,9 @@ const struct matcher *matcher_choose(struct arena *arena, const struct pattern *
         matcher->form = MATCHER_LITERAL;
         return matcher;
     }
-    if (simple && (choose_code(&chooser, simple, MATCHER_SMALL_STATES) ||
+    if (simple && (choose_code(&chooser, simple, limits.small_states) ||
                    choose_split(&chooser, simple) || choose_parts(&chooser, simple) ||
-                   choose_code(&chooser, simple, MATCHER_CODE_STATES)))
+                   choose_code(&chooser, simple, limits.code_states)))
         return matcher;
     return choose_table(&chooser, automaton) ? matcher : NULL;
 }

@@ -21,15 +21,19 @@
 
 struct arena;
 
-/* States of the byte automaton up to which code is written without looking for anything smaller. */
-#define MATCHER_SMALL_STATES 16u
-/* States up to which re2c code is written: above, the C compiler becomes slow. */
-#define MATCHER_CODE_STATES 500u
 /* Sets and ranges, with repetitions written out, up to which re2c is given a tree. */
 #define MATCHER_CODE_WEIGHT 4000u
 /* States and entries (states times classes of bytes) up to which a table is written. */
 #define MATCHER_TABLE_STATES 65535u
 #define MATCHER_TABLE_ENTRIES (4u * 1024 * 1024)
+
+/* Where one form gives way to the next; states are those of the byte automaton. */
+struct matcher_limits {
+    uint32_t small_states; /* code without looking for anything smaller */
+    uint32_t code_states;  /* re2c code: above, the C compiler becomes slow */
+    uint32_t set_repeats;  /* a set repeated as often as this is counted */
+};
+#define MATCHER_LIMITS ((struct matcher_limits){16, 500, 8})
 
 enum matcher_form {
     MATCHER_NOTHING, /* no value at all */
@@ -59,11 +63,13 @@ struct matcher {
     const struct matcher_part *parts; /* COUNTED */
     size_t part_count;
     const struct byte_automaton *table; /* TABLE */
+    uint32_t states; /* COUNTED, CODE: of the code that re2c makes, about */
 };
 
 /* Chooses. `tree` may be NULL where only the automaton is known: then it is a table. NULL when even a
  * table would be over its limit. */
 const struct matcher *matcher_choose(struct arena *arena, const struct pattern *tree,
-                                     const struct automaton *automaton);
+                                     const struct automaton *automaton,
+                                     struct matcher_limits limits);
 
 #endif

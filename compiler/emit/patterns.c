@@ -4,13 +4,12 @@
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
-#include "compiler/base/diagnostic.h"
 #include "compiler/emit/acceptors.h"
+#include "compiler/emit/choices.h"
 #include "compiler/emit/emitted.h"
 #include "compiler/emit/layout.h"
 #include "compiler/emit/matcher.h"
 #include "compiler/emit/names.h"
-#include "compiler/emit/simplify.h"
 
 /* What every .re file includes: how re2c reads a value. */
 static const char whole_config[] =
@@ -119,96 +118,19 @@ static void comment_emit(struct buffer *out, const struct accept *accept)
 
 /* ---- one accept function --------------------------------------------------------------------- */
 
-static const struct automaton *slot_automaton(struct arena *arena, const struct model_slot *slot)
-{
-    return slot->language ? slot->language->automaton : automaton_everything(arena);
-}
-
-/* The language of a token of several slots; NULL over the limit. */
-static const struct automaton *token_automaton(struct arena *arena, const struct accept *accept)
-{
-    const struct model_token *token = accept->token;
-    if (token->automaton)
-        return token->automaton;
-    const struct automaton **parts = arena_array(arena, token->piece_count, sizeof *parts);
-    for (size_t i = 0; i < token->piece_count; i++) {
-        const struct model_piece *piece = &token->pieces[i];
-        parts[i] = piece->is_slot
-                       ? slot_automaton(arena, &accept->rule->slots[piece->slot])
-                       : automaton_literal(arena, piece->literal, piece->literal_length);
-    }
-    return automaton_concat(arena, parts, token->piece_count, AUTOMATON_STATES_MAX);
-}
-
-/* The same as a tree, where each slot has one pattern line; else NULL. */
-static const struct pattern *token_tree(struct arena *arena, const struct accept *accept)
-{
-    const struct model_token *token = accept->token;
-    const struct pattern **parts = arena_array(arena, token->piece_count, sizeof *parts);
-    for (size_t i = 0; i < token->piece_count; i++) {
-        const struct model_piece *piece = &token->pieces[i];
-        if (!piece->is_slot) {
-            parts[i] = tree_literal(arena, piece->literal, piece->literal_length);
-            continue;
-        }
-        const struct model_language *language = accept->rule->slots[piece->slot].language;
-        if (!language || language->line_count != 1)
-            return NULL;
-        parts[i] = language->lines[0].tree;
-    }
-    return tree_concat(arena, parts, token->piece_count);
-}
-
-static const struct matcher *accept_matcher(struct arena *arena, const struct accept *accept,
-                                            struct diagnostics *diagnostics)
-{
-    bool is_token = accept->kind == ACCEPT_TOKEN;
-    struct span at = is_token ? accept->token->span : accept->line->span;
-    const struct automaton *automaton =
-        is_token ? token_automaton(arena, accept) : accept->line->automaton;
-    const struct pattern *tree = is_token ? token_tree(arena, accept) : accept->line->tree;
-    const struct matcher *matcher = automaton ? matcher_choose(arena, tree, automaton) : NULL;
-    if (!matcher)
-        diagnostic_error(diagnostics, at,
-                         "this %s is too large to compile: its automaton over bytes has more than "
-                         "%u states or %u transitions",
-                         is_token ? "token" : "pattern", MATCHER_TABLE_STATES,
-                         MATCHER_TABLE_ENTRIES);
-    return matcher;
-}
-
-/* Whether PCRE2 would have to find the parts of a token itself: not in linear time. */
-static bool token_needs_pcre2(const struct accept *accept)
-{
-    for (size_t i = 0; i < accept->token->piece_count; i++) {
-        const struct model_piece *piece = &accept->token->pieces[i];
-        const struct model_language *language =
-            piece->is_slot ? accept->rule->slots[piece->slot].language : NULL;
-        if (language && language->pcre2)
-            return true;
-    }
-    return false;
-}
-
-static bool function_emit(struct emitted *emitted, const struct layout *layout,
-                          struct diagnostics *diagnostics, const struct accept *accept,
+/* Whether it needs re2c. */
+static bool function_emit(struct arena *arena, const struct layout *layout,
+                          const struct accept *accept, const struct matcher *matcher,
                           struct buffer *out)
 {
     if (accept->kind == ACCEPT_PCRE2) {
         acceptor_pcre2(out, accept);
     } else if (accept->kind == ACCEPT_COMBINED) {
         acceptor_combined(out, accept);
-    } else if (accept->kind == ACCEPT_TOKEN && token_slot_count(accept->token) == 1) {
+    } else if (!matcher) {
         acceptor_token(out, layout, accept);
-    } else if (accept->kind == ACCEPT_TOKEN && token_needs_pcre2(accept)) {
-        diagnostic_error(diagnostics, accept->token->span,
-                         "a slot with engine = pcre2 cannot share its token with another slot");
-        return false;
     } else {
-        const struct matcher *matcher = accept_matcher(emitted->arena, accept, diagnostics);
-        if (!matcher)
-            return false;
-        acceptor_matcher(emitted->arena, out, accept->name, matcher);
+        acceptor_matcher(arena, out, accept->name, matcher);
         return matcher->form == MATCHER_COUNTED || matcher->form == MATCHER_CODE;
     }
     return false;
@@ -216,12 +138,12 @@ static bool function_emit(struct emitted *emitted, const struct layout *layout,
 
 /* One file: .re when re2c has work in it. */
 static void accept_emit(struct emitted *emitted, const struct layout *layout,
-                        struct diagnostics *diagnostics, const struct accept *accept,
+                        const struct accept *accept, const struct matcher *matcher,
                         struct buffer *out)
 {
     struct buffer body = {0};
     comment_emit(&body, accept);
-    bool re2c = function_emit(emitted, layout, diagnostics, accept, &body);
+    bool re2c = function_emit(emitted->arena, layout, accept, matcher, &body);
     buffer_puts(out, EMITTED_MARK);
     comment_text(out, layout->model->file, strlen(layout->model->file));
     buffer_puts(out, ". */\n#include \"patterns.h\"\n\n");
@@ -237,8 +159,10 @@ static void accept_emit(struct emitted *emitted, const struct layout *layout,
 bool patterns_emit(struct emitted *emitted, const struct layout *layout,
                    struct diagnostics *diagnostics)
 {
+    const struct matcher **matchers = choices_make(emitted->arena, layout, diagnostics);
+    if (!matchers)
+        return false;
     struct buffer out = {0};
-    size_t errors = diagnostics_errors(diagnostics);
     header_emit(emitted, layout, &out);
     emitted_head(&out, layout->model,
                  "How re2c's code reads a value: byte by byte, and then one byte 0 that stands for its\n"
@@ -246,7 +170,7 @@ bool patterns_emit(struct emitted *emitted, const struct layout *layout,
     buffer_puts(&out, whole_config);
     emitted_add(emitted, "patterns/whole.re", &out);
     for (size_t i = 0; i < layout->accept_count; i++)
-        accept_emit(emitted, layout, diagnostics, layout->accepts[i], &out);
+        accept_emit(emitted, layout, layout->accepts[i], matchers[i], &out);
     buffer_free(&out);
-    return diagnostics_errors(diagnostics) == errors;
+    return true;
 }
