@@ -10,6 +10,13 @@
 
 #define TABLE_COLUMNS 92u
 
+/* The file that is being written. */
+struct writer {
+    struct arena *arena;
+    struct buffer *out;
+    bool has_parts; /* its re2c blocks differ in how they step back */
+};
+
 static void function_begin(struct buffer *out, const char *name)
 {
     buffer_format(out, "enum policy_verdict %s(const char *bytes, uint32_t length)\n{\n", name);
@@ -44,22 +51,34 @@ static void literal_add(struct buffer *out, const char *name, const struct match
 
 /* ---- re2c ------------------------------------------------------------------------------------ */
 
-/* A re2c block that takes all of the value, or nothing. */
-static void whole_block_add(struct arena *arena, struct buffer *out, const struct pattern *tree)
+/* Begins a re2c block. Where several kinds of blocks share a file, each says whether it steps back to
+ * the end of the longest value so far. */
+static void block_begin(const struct writer *writer, bool steps_back)
 {
-    struct re2c_text text = re2c_text(arena, tree, 8);
-    buffer_format(out, "    /*!re2c\n%s        %s \"\\x00\"", text.definitions, text.expression);
-    buffer_puts(out, " { return at == length + 1 ? POLICY_YES : POLICY_NO; }\n"
-                     "        * { return POLICY_NO; }\n    */\n");
+    buffer_puts(writer->out, "    /*!re2c\n");
+    if (writer->has_parts)
+        buffer_format(writer->out,
+                      "        re2c:define:YYBACKUP = \"%s\";\n"
+                      "        re2c:define:YYRESTORE = \"%s\";\n",
+                      steps_back ? "end = at;" : "", steps_back ? "at = end;" : "");
 }
 
-static void code_add(struct arena *arena, struct buffer *out, const char *name,
-                     const struct pattern *tree)
+/* A re2c block that takes all of the value, or nothing. */
+static void whole_block_add(const struct writer *writer, const struct pattern *tree)
 {
-    function_begin(out, name);
-    buffer_puts(out, "    uint32_t at = 0;\n\n");
-    whole_block_add(arena, out, tree);
-    buffer_puts(out, "}\n");
+    struct re2c_text text = re2c_text(writer->arena, tree, 8);
+    block_begin(writer, false);
+    buffer_format(writer->out, "%s        %s \"\\x00\"", text.definitions, text.expression);
+    buffer_puts(writer->out, " { return at == length + 1 ? POLICY_YES : POLICY_NO; }\n"
+                             "        * { return POLICY_NO; }\n    */\n");
+}
+
+static void code_add(const struct writer *writer, const char *name, const struct pattern *tree)
+{
+    function_begin(writer->out, name);
+    buffer_puts(writer->out, "    uint32_t at = 0;\n\n");
+    whole_block_add(writer, tree);
+    buffer_puts(writer->out, "}\n");
 }
 
 /* Whether a count is out of its bounds: `COUNT < least || COUNT > most`, without what never holds. */
@@ -74,9 +93,10 @@ static void bounds_add(struct buffer *out, const char *count, uint32_t least, ui
 }
 
 /* The value as one part that is there once, within its bounds. */
-static void split_add(struct arena *arena, struct buffer *out, const char *name,
+static void split_add(const struct writer *writer, const char *name,
                       const struct matcher_part *part)
 {
+    struct buffer *out = writer->out;
     function_begin(out, name);
     buffer_puts(out, "    uint32_t at = 0;\n");
     if (!part->ascii)
@@ -84,27 +104,26 @@ static void split_add(struct arena *arena, struct buffer *out, const char *name,
     buffer_puts(out, "\n    if (");
     bounds_add(out, part->ascii ? "length" : "count", part->least, part->most);
     buffer_puts(out, ")\n        return POLICY_NO;\n");
-    whole_block_add(arena, out, part->tree);
+    whole_block_add(writer, part->tree);
     buffer_puts(out, "}\n");
 }
 
 /* The function that takes one body of a part. */
-static void part_function_add(struct arena *arena, struct buffer *out, const char *name,
-                              size_t number, const struct matcher_part *part)
+static void part_function_add(const struct writer *writer, const char *name, size_t number,
+                              const struct matcher_part *part)
 {
+    struct buffer *out = writer->out;
     buffer_format(out,
-                  "/* Moves *from past the longest part %zu that begins there; false if none does. */\n"
+                  "/* Moves *from past the longest part %zu that begins there%s; false if none does. */\n"
                   "static bool %s_part_%zu(const char *bytes, uint32_t length, uint32_t *from)\n{\n",
-                  number, name, number);
-    buffer_puts(out, "    uint32_t at = *from, end = at;\n    (void)end;\n\n    /*!re2c\n"
-                     "        re2c:define:YYBACKUP = \"end = at;\";\n"
-                     "        re2c:define:YYRESTORE = \"at = end;\";\n");
-    struct re2c_text text = re2c_text(arena, part->tree, 8);
+                  number, part->nullable ? ", which may be empty" : "", name, number);
+    buffer_puts(out, "    uint32_t at = *from, end = at;\n    (void)end;\n\n");
+    block_begin(writer, true);
+    struct re2c_text text = re2c_text(writer->arena, part->tree, 8);
     buffer_format(out, "%s        %s", text.definitions, text.expression);
     buffer_puts(out, " { goto taken; }\n        * { ");
     /* re2c prefers the one byte of '*' to a longest match of none. */
-    buffer_puts(out, part->nullable ? "at = *from; goto taken; /* it takes nothing */ }"
-                                    : "return false; }");
+    buffer_puts(out, part->nullable ? "at = *from; goto taken; }" : "return false; }");
     buffer_puts(out, "\n    */\ntaken:\n");
     bool counted = part->least > 0 || part->most != MATCHER_UNBOUNDED;
     if (counted && !part->ascii)
@@ -137,25 +156,29 @@ static void part_use_add(struct buffer *out, const char *name, size_t number,
         buffer_format(out, "    if (times < %u)\n        return POLICY_NO;\n", part->minimum);
 }
 
-static void counted_add(struct arena *arena, struct buffer *out, const char *name,
-                        const struct matcher *matcher)
+static void parts_add(struct buffer *out, const char *name, const struct matcher *matcher)
 {
-    if (matcher->part_count == 1 && matcher->parts[0].maximum == 1) {
-        split_add(arena, out, name, &matcher->parts[0]);
-        return;
-    }
-    /* The comment with the pattern's text, which `out` ends with, belongs to the accept function, but
-     * reads as well above its parts. */
     bool repeats = false;
-    for (size_t i = 0; i < matcher->part_count; i++) {
-        part_function_add(arena, out, name, i + 1, &matcher->parts[i]);
-        repeats = repeats || matcher->parts[i].maximum > 1;
-    }
     function_begin(out, name);
+    for (size_t i = 0; i < matcher->part_count; i++)
+        repeats = repeats || matcher->parts[i].maximum > 1;
     buffer_puts(out, repeats ? "    uint32_t at = 0, times;\n\n" : "    uint32_t at = 0;\n\n");
     for (size_t i = 0; i < matcher->part_count; i++)
         part_use_add(out, name, i + 1, &matcher->parts[i]);
-    buffer_puts(out, "    return at == length ? POLICY_YES : POLICY_NO;\n}\n");
+    if (matcher->rest)
+        buffer_format(out, "    return %s_rest(bytes + at, length - at);\n}\n", name);
+    else
+        buffer_puts(out, "    return at == length ? POLICY_YES : POLICY_NO;\n}\n");
+}
+
+static void any_add(struct buffer *out, const char *name, const struct matcher *matcher)
+{
+    function_begin(out, name);
+    buffer_puts(out, "    if (");
+    for (size_t i = 0; i < matcher->other_count; i++)
+        buffer_format(out, "%s%s_%zu(bytes, length) == POLICY_YES", i ? " ||\n        " : "", name,
+                      i + 1);
+    buffer_puts(out, ")\n        return POLICY_YES;\n    return POLICY_NO;\n}\n");
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -178,23 +201,19 @@ static void numbers_add(struct buffer *out, const uint32_t *numbers, size_t coun
 }
 
 /* States in the order of the table: the dead one, those that do not accept, those that do. So one
- * comparison tells an accepting state. Returns the number of the first accepting one. */
-static uint32_t states_order(struct arena *arena, const struct byte_automaton *table,
-                             uint32_t **order, uint32_t **number)
+ * comparison tells an accepting state. */
+static void states_order(struct arena *arena, const struct byte_automaton *table, uint32_t **order,
+                         uint32_t **number)
 {
-    uint32_t count = table->state_count, placed = 0, first_accepting;
+    uint32_t count = table->state_count, placed = 0;
     *order = arena_array(arena, count, sizeof **order);
     *number = arena_array(arena, count, sizeof **number);
-    for (uint32_t state = 0; state < count; state++)
-        if (!table->accepting[state])
-            (*order)[placed++] = state;
-    first_accepting = placed;
-    for (uint32_t state = 0; state < count; state++)
-        if (table->accepting[state])
-            (*order)[placed++] = state;
+    for (int accepting = 0; accepting <= 1; accepting++)
+        for (uint32_t state = 0; state < count; state++)
+            if (table->accepting[state] == (accepting != 0))
+                (*order)[placed++] = state;
     for (uint32_t place = 0; place < count; place++)
         (*number)[(*order)[place]] = place;
-    return first_accepting;
 }
 
 static void transitions_add(struct arena *arena, struct buffer *out, const char *name,
@@ -226,28 +245,77 @@ static void transitions_add(struct arena *arena, struct buffer *out, const char 
     buffer_puts(out, "};\n\n");
 }
 
-static void automaton_add(struct arena *arena, struct buffer *out, const char *name,
-                      const struct byte_automaton *table)
+/* The first state that accepts, in the table's order. */
+static uint32_t first_accepting(const struct byte_automaton *table)
+{
+    uint32_t count = 0;
+    for (uint32_t state = 0; state < table->state_count; state++)
+        count += !table->accepting[state];
+    return count;
+}
+
+static void automaton_data_add(struct arena *arena, struct buffer *out, const char *name,
+                               const struct byte_automaton *table)
 {
     uint32_t *order, *number;
-    uint32_t accepting = states_order(arena, table, &order, &number);
+    states_order(arena, table, &order, &number);
     buffer_format(out,
                   "/* As a minimal automaton: bytes in %u classes, %u states. State 0 accepts nothing any\n"
-                  " * more; states from %u on accept. */\n",
-                  table->class_count, table->state_count, accepting);
+                  " * more, state %u is the first; states from %u on accept. */\n",
+                  table->class_count, table->state_count, number[1], first_accepting(table));
     transitions_add(arena, out, name, table, order, number);
+}
+
+static void automaton_add(struct arena *arena, struct buffer *out, const char *name,
+                          const struct byte_automaton *table)
+{
+    uint32_t *order, *number;
+    states_order(arena, table, &order, &number);
     function_begin(out, name);
     buffer_format(out,
                   "    uint32_t state = %u;\n\n"
                   "    for (uint32_t at = 0; at < length && state != 0; at++)\n"
                   "        state = %s_next[state][%s_classes[(unsigned char)bytes[at]]];\n"
                   "    return state >= %u ? POLICY_YES : POLICY_NO;\n}\n",
-                  number[1], name, name, accepting);
+                  number[1], name, name, first_accepting(table));
 }
 
-void acceptor_matcher(struct arena *arena, struct buffer *out, const char *name,
-                      const struct matcher *matcher)
+/* ---- any form -------------------------------------------------------------------------------- */
+
+static void matcher_add(const struct writer *writer, const char *name,
+                        const struct matcher *matcher);
+static void helpers_add(const struct writer *writer, const char *name,
+                        const struct matcher *matcher);
+
+/* A matcher inside another one. */
+static void inner_add(const struct writer *writer, const char *name, const struct matcher *matcher)
 {
+    helpers_add(writer, name, matcher);
+    buffer_puts(writer->out, "static ");
+    matcher_add(writer, name, matcher);
+    buffer_char(writer->out, '\n');
+}
+
+/* The functions and tables that a matcher is made of, before it. Matchers are nested MATCHER_DEPTH_MAX
+ * deep at most. */
+static void helpers_add(const struct writer *writer, const char *name,
+                        const struct matcher *matcher)
+{
+    if (matcher->form == MATCHER_PARTS)
+        for (size_t i = 0; i < matcher->part_count; i++)
+            part_function_add(writer, name, i + 1, &matcher->parts[i]);
+    if (matcher->rest)
+        inner_add(writer, arena_format(writer->arena, "%s_rest", name), matcher->rest);
+    for (size_t i = 0; i < matcher->other_count; i++)
+        inner_add(writer, arena_format(writer->arena, "%s_%zu", name, i + 1), matcher->others[i]);
+    if (matcher->form == MATCHER_TABLE)
+        automaton_data_add(writer->arena, writer->out, name, matcher->table);
+}
+
+static void matcher_add(const struct writer *writer, const char *name,
+                        const struct matcher *matcher)
+{
+    struct buffer *out = writer->out;
     switch (matcher->form) {
     case MATCHER_NOTHING:
         nothing_add(out, name);
@@ -255,16 +323,40 @@ void acceptor_matcher(struct arena *arena, struct buffer *out, const char *name,
     case MATCHER_LITERAL:
         literal_add(out, name, matcher);
         break;
-    case MATCHER_COUNTED:
-        counted_add(arena, out, name, matcher);
+    case MATCHER_SPLIT:
+        split_add(writer, name, &matcher->parts[0]);
+        break;
+    case MATCHER_PARTS:
+        parts_add(out, name, matcher);
+        break;
+    case MATCHER_ANY:
+        any_add(out, name, matcher);
         break;
     case MATCHER_CODE:
-        code_add(arena, out, name, matcher->tree);
+        code_add(writer, name, matcher->tree);
         break;
     case MATCHER_TABLE:
-        automaton_add(arena, out, name, matcher->table);
+        automaton_add(writer->arena, out, name, matcher->table);
         break;
     }
+}
+
+static bool has_parts(const struct matcher *matcher)
+{
+    if (matcher->form == MATCHER_PARTS)
+        return true;
+    for (size_t i = 0; i < matcher->other_count; i++)
+        if (has_parts(matcher->others[i]))
+            return true;
+    return false;
+}
+
+void acceptor_matcher(struct arena *arena, struct buffer *out, const char *name,
+                      const struct matcher *matcher)
+{
+    struct writer writer = {arena, out, has_parts(matcher)};
+    helpers_add(&writer, name, matcher);
+    matcher_add(&writer, name, matcher);
 }
 
 /* ---- made of other functions ----------------------------------------------------------------- */

@@ -105,8 +105,7 @@ static uint64_t code_states(const struct matcher *const *matchers, size_t count)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < count; i++)
-        if (matchers[i] &&
-            (matchers[i]->form == MATCHER_CODE || matchers[i]->form == MATCHER_COUNTED))
+        if (matchers[i])
             sum += matchers[i]->states;
     return sum;
 }

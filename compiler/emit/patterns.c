@@ -131,7 +131,7 @@ static bool function_emit(struct arena *arena, const struct layout *layout,
         acceptor_token(out, layout, accept);
     } else {
         acceptor_matcher(arena, out, accept->name, matcher);
-        return matcher->form == MATCHER_COUNTED || matcher->form == MATCHER_CODE;
+        return matcher_needs_re2c(matcher);
     }
     return false;
 }

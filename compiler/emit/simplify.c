@@ -137,19 +137,12 @@ static void alternate_adopt(struct arena *arena, struct pattern *node, struct pa
     }
 }
 
-static const struct pattern *alternate_simplify(struct arena *arena, const struct pattern *tree)
+const struct pattern *tree_alternate(struct arena *arena, const struct pattern *const *children,
+                                     size_t count)
 {
-    size_t count = 0, capacity = 0;
-    const struct pattern **children = arena_array(arena, tree->child_count, sizeof *children);
-    for (size_t i = 0; i < tree->child_count; i++) {
-        const struct pattern *child = tree_simplify(arena, tree->children[i]);
-        if (!child)
-            continue;
-        children[count++] = child;
-        capacity += child->kind == PATTERN_ALTERNATE ? child->child_count : 1;
-    }
-    if (!count)
-        return NULL;
+    size_t capacity = 0;
+    for (size_t i = 0; i < count; i++)
+        capacity += children[i]->kind == PATTERN_ALTERNATE ? children[i]->child_count : 1;
     struct pattern *node = node_new(arena, PATTERN_ALTERNATE, capacity);
     struct pattern *set = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -160,6 +153,17 @@ static const struct pattern *alternate_simplify(struct arena *arena, const struc
                 alternate_adopt(arena, node, &set, children[i]->children[k]);
     }
     return node->child_count == 1 ? node->children[0] : node;
+}
+
+static const struct pattern *alternate_simplify(struct arena *arena, const struct pattern *tree)
+{
+    size_t count = 0;
+    const struct pattern **children = arena_array(arena, tree->child_count, sizeof *children);
+    for (size_t i = 0; i < tree->child_count; i++) {
+        children[count] = tree_simplify(arena, tree->children[i]);
+        count += children[count] != NULL;
+    }
+    return count ? tree_alternate(arena, children, count) : NULL;
 }
 
 static const struct pattern *repeat_simplify(struct arena *arena, const struct pattern *tree)
@@ -242,4 +246,40 @@ uint32_t tree_weight(const struct pattern *tree)
     if (tree->kind == PATTERN_REPEAT)
         weight *= tree->maximum == PATTERN_REPEAT_NONE ? tree->minimum + 1 : tree->maximum;
     return weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+}
+
+bool tree_is_nullable(const struct pattern *tree)
+{
+    bool all = true, any = false;
+    for (size_t i = 0; i < tree->child_count; i++) {
+        bool child = tree_is_nullable(tree->children[i]);
+        all = all && child;
+        any = any || child;
+    }
+    switch (tree->kind) {
+    case PATTERN_EMPTY:
+        return true;
+    case PATTERN_SET:
+        return false;
+    case PATTERN_CONCAT:
+        return all;
+    case PATTERN_ALTERNATE:
+        return any;
+    case PATTERN_REPEAT:
+        return tree->minimum == 0 || all;
+    }
+    return false;
+}
+
+struct charset tree_first(struct arena *arena, const struct pattern *tree)
+{
+    if (tree->kind == PATTERN_SET)
+        return tree->set;
+    struct charset first = charset_empty();
+    for (size_t i = 0; i < tree->child_count; i++) {
+        first = charset_union(arena, first, tree_first(arena, tree->children[i]));
+        if (tree->kind == PATTERN_CONCAT && !tree_is_nullable(tree->children[i]))
+            break;
+    }
+    return first;
 }
