@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
+#include "runtime/broker/confine.h"
 #include "runtime/broker/explain.h"
 #include "runtime/broker/host.h"
 #include "runtime/broker/json.h"
@@ -96,6 +97,11 @@ static int command_check_host(struct broker *broker)
         host_tell(&report, CONFINEMENT_ERROR,
                   "it reads the state of a running broker in format %u, not %u", STATE_FORMAT,
                   (unsigned)broker->options.takes_over);
+    if (broker->options.inherits != 0 &&
+        broker->options.inherits != confine_digest(broker->policy))
+        host_tell(&report, CONFINEMENT_ERROR,
+                  "its rules ask for another confinement of the broker than the running one has, "
+                  "and that cannot be taken back: restart it");
     return report.errors > 0 ? EXIT_UNFIT : 0;
 }
 

@@ -95,6 +95,9 @@ static const char *check_host_read(struct options *options, struct words *words,
             if (!number_read(words->value, UINT32_MAX, &number) || number == 0)
                 return "a number must follow";
             options->takes_over = (uint32_t)number;
+        } else if (option_take(words, "--inherits")) {
+            if (!number_read(words->value, UINT64_MAX, &options->inherits))
+                return "a number must follow";
         } else {
             return "check-host does not know";
         }

@@ -29,6 +29,7 @@ struct options {
     /* check-host --takes-over FORMAT, from a broker that asks its successor whether it can read the
      * state that it would hand over; 0: not asked. */
     uint32_t takes_over;
+    uint64_t inherits; /* --inherits DIGEST, with it: what that broker has given up for good; 0 */
 };
 
 /* Reads the command line. Returns NULL, or what is wrong with it: one clause that ends with the word

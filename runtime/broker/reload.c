@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
+#include "runtime/broker/confine.h"
 #include "runtime/broker/notice.h"
 #include "runtime/broker/notify.h"
 #include "runtime/broker/paths.h"
@@ -150,16 +151,18 @@ void reload_go_back(struct broker *broker, struct state *state, const char *why)
 /* In the child: becomes the candidate, asked whether it could serve. */
 static void check_run(const struct broker *broker)
 {
-    char format[NUMBER_MAX];
+    char format[NUMBER_MAX], digest[NUMBER_MAX];
     char name[] = "agent-broker", command[] = "check-host", takes_over[] = "--takes-over",
-         socket[] = "--socket";
-    char *argv[] = {name, command, takes_over, format, NULL, NULL, NULL};
+         inherits[] = "--inherits", socket[] = "--socket";
+    char *argv[] = {name, command, takes_over, format, inherits, digest, NULL, NULL, NULL};
     sigset_t none;
 
     snprintf(format, sizeof(format), "%u", STATE_FORMAT);
+    snprintf(digest, sizeof(digest), "%llu",
+             (unsigned long long)confine_digest(broker->policy));
     if (broker->options.socket) {
-        argv[4] = socket;
-        argv[5] = (char *)(uintptr_t)broker->options.socket;
+        argv[6] = socket;
+        argv[7] = (char *)(uintptr_t)broker->options.socket;
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

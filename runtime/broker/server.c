@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
+#include "runtime/broker/confine.h"
 #include "runtime/broker/host.h"
 #include "runtime/broker/loop.h"
 #include "runtime/broker/notice.h"
@@ -159,9 +160,8 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
         return -1;
     /* Whatever a worker that was killed leaves behind becomes ours, not init's: prctl(2). */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    if (confinement_broker(broker->policy, &broker->host, broker->setups, NULL, 0, tell_operator,
-                           broker) < 0)
-        return failure_set(failure, 0, "the broker cannot confine itself");
+    if (confine_self(broker, tell_operator, broker, failure) < 0)
+        return -1;
     broker->now = clock_monotonic_ms();
     return 0;
 }
