@@ -83,7 +83,7 @@ def includes(text):
 
 def layer_of(name):
     """The layer that a file is in: the longest that its name begins with."""
-    if name.startswith("grammar/") and name.endswith(".def"):
+    if name.startswith("grammar/") and name.endswith((".def", ".inc")):
         return LISTS
     fitting = [layer for layer in LAYERS if name == layer or name.startswith(layer + "/")]
     return max(fitting, key=len) if fitting else None
