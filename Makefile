@@ -171,6 +171,15 @@ check:
 	$(MAKE) WERROR=-Werror unit
 	$(MAKE) end-to-end
 
+# What a confined call costs against a bare spawn, interleaved in one run.
+$(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -I$(BUILD) -MF $@.d -o $@ $< $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a $(BUILD)/libcompiler.a $(LIBRARIES)
+
+.PHONY: bench-spawn
+bench-spawn: $(BUILD)/tests/bench/spawn
+	$(BUILD)/tests/bench/spawn
+
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
 
