@@ -1,8 +1,8 @@
 /* Whether a policy accepts a command line of some form: the question of a gate in CI.
  *
  * The form is a pattern over the arguments joined by one space, anchored at both ends. Slots that
- * only a call can decide (engine = pcre2) and literals that only a host can ($HOME/…) count as
- * accepting anything: a "no" is a proof, a "yes" through one of them is marked uncertain. */
+ * only a call can decide (engine = pcre2) count as accepting anything: a "no" is a proof, a "yes"
+ * through one of them is marked uncertain. */
 #ifndef SLUICE_ACCEPTS_H
 #define SLUICE_ACCEPTS_H
 

@@ -103,7 +103,7 @@ static int claim_check(const struct loaded *loaded, const char *path, const stru
         if (result.answer == ACCEPTS_FOUND)
             printf("%s %s: refuted: %s   %s:%u%s\n", name, claim->pattern,
                    command_line_text(scratch, result.witness), path, rule->line,
-                   result.uncertain ? " (only a call can tell: PCRE2 or $HOME decides)" : "");
+                   result.uncertain ? " (only a call can tell: PCRE2 decides)" : "");
         else if (result.answer == ACCEPTS_EXHAUSTED)
             printf("%s %s: not proved: %s:%u needs over %u steps\n", name, claim->pattern, path,
                    rule->line, ACCEPTS_STEPS_MAX);

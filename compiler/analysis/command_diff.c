@@ -93,7 +93,7 @@ static void print_difference(struct buffer *out, struct arena *arena,
         break;
     }
     if (difference->uncertain)
-        buffer_puts(out, "    (only a call can tell: PCRE2, $HOME or a raised cap decides)\n");
+        buffer_puts(out, "    (only a call can tell: PCRE2 or a raised cap decides)\n");
     print_changes(out, difference);
 }
 

@@ -123,7 +123,7 @@ static void sample_rule(const struct model_rule *rule, uint32_t count)
     struct arena *arena = arena_new(LOAD_MEMORY_MAX);
     struct token_values *tokens = arena_array(arena, rule->token_count, sizeof *tokens);
     if (!rule_values(arena, rule, count, tokens)) {
-        printf("; %u: only the host can tell (engine = pcre2, or $HOME)\n", rule->line);
+        printf("; %u: only a call can tell (engine = pcre2)\n", rule->line);
     } else {
         uint32_t variety = rule_variety(rule, tokens, count);
         for (uint32_t n = 0; n < variety; n++)

@@ -38,18 +38,31 @@ static const char *token_opaque_text(struct arena *arena, const struct model_rul
     return copy;
 }
 
+static const char *expansion_text(struct arena *arena, struct policy_template template)
+{
+    static const char *const values[] = {
+        [TEMPLATE_HOME] = TOKEN_LANGUAGE_HOME,
+        [TEMPLATE_XDG_RUNTIME_DIR] = "/run/user/1000",
+        [TEMPLATE_XDG_STATE_HOME] = TOKEN_LANGUAGE_HOME "/.local/state",
+        [TEMPLATE_XDG_CONFIG_HOME] = TOKEN_LANGUAGE_HOME "/.config",
+    };
+    struct buffer text = {0};
+    for (uint32_t i = 0; i < template.count; i++) {
+        const struct policy_template_piece *piece = &template.pieces[i];
+        buffer_puts(&text, piece->kind == TEMPLATE_TEXT ? piece->text : values[piece->kind]);
+    }
+    const char *copy = arena_copy(arena, buffer_text(&text), text.length);
+    buffer_free(&text);
+    return copy;
+}
+
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
                                             const struct model_token *token)
 {
     if (token->kind == TOKEN_EXPANSION) {
-        /* Its text is known only where the broker starts; the same template is the same text. */
-        struct buffer text = {0};
-        for (uint32_t i = 0; i < token->expansion.count; i++)
-            buffer_format(&text, "%d%s\n", (int)token->expansion.pieces[i].kind,
-                          token->expansion.pieces[i].text ? token->expansion.pieces[i].text : "");
-        const char *shown = arena_format(arena, "expansion %s", buffer_text(&text));
-        buffer_free(&text);
-        return (struct token_language){.opaque = shown};
+        const char *text = expansion_text(arena, token->expansion);
+        return (struct token_language){.automaton =
+                                           automaton_literal(arena, text, strlen(text))};
     }
     if (token->kind == TOKEN_LITERAL)
         return (struct token_language){

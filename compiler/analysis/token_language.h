@@ -4,6 +4,10 @@
 
 #include "compiler/policy/model.h"
 
+/* $HOME in a rule line is known only where the broker starts. The analyses speak of a host on which it
+ * is this, so that what they show can be typed there. */
+#define TOKEN_LANGUAGE_HOME "/home/user"
+
 struct token_language {
     const struct automaton *automaton; /* the leading-dash rule applied; NULL: known only at run time */
     const char *opaque; /* then: a text that equal such languages share, and others do not */
