@@ -6,6 +6,7 @@ the .expected file beside it, which begins with the exit status.
 
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -44,3 +45,31 @@ def test_enough_cases():
     """The corpus covers at least this many diagnostics."""
     count = sum(path.with_suffix(".expected").read_bytes().count(b": error: ") for path in CASES)
     assert count >= 200
+
+
+# Shown by tests/language/test_hostile.py: files that take seconds.
+SLOW = ("are too large together: over", "variables, paths and ports in force")
+
+CALL = re.compile(r"\b(?:diagnostic_error|diagnostic_note|check_hint|report_\w+)\(")
+STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
+
+
+def messages(text):
+    """The format strings of every call that reports something: literals side by side are one."""
+    for call in CALL.finditer(text):
+        arguments = text[call.end():text.index(";\n", call.end())]
+        arguments = re.sub(r'"\s*(?:\w+_LIST\b\s*)?"?\n?\s*"', "", arguments)
+        for string in STRING.finditer(arguments):
+            yield string[1].replace("\\\\", "\\").replace('\\"', '"')
+
+
+def test_every_message_has_a_case():
+    """The longest fixed part of each message of the checker stands in some .expected file."""
+    said = "".join(path.with_suffix(".expected").read_text() for path in CASES)
+    missing = []
+    for source in sorted((HERE.parent.parent / "compiler/policy").glob("*.c")):
+        for message in messages(source.read_text()):
+            fixed = max(re.split(r"%[-.*0-9]*[a-z]+", message), key=len).strip()
+            if len(fixed) > 5 and fixed not in said and not any(slow in message for slow in SLOW):
+                missing.append((source.name, message))
+    assert not missing
