@@ -118,6 +118,6 @@ const struct command command_match = {
     .name = "match",
     .run = run,
     .usage = "match [OPTIONS] RULES PROGRAM [ARGUMENT...]",
-    .help = "which rule takes the command line, and its slots' values; or the nearest rule and why\n"
-            "not; 0: a rule does, 1: none does, 2: the rules have errors\n",
+    .help = "which rule takes the command line, and its slots' values; or the nearest rule and\n"
+            "why not; 0: a rule does, 1: none does, 2: the rules have errors\n",
 };

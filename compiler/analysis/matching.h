@@ -26,8 +26,8 @@ struct matching {
     struct bindings bindings;      /* POLICY_YES: in the order of the arguments */
 };
 
-/* Which rule takes the request: the first that says yes; where none does, the first that "would have,
- * but". The request's arguments are valid UTF-8 without NUL. */
+/* Which rule takes the request: the first that says yes; where none does, the first that "would
+ * have, but". The request's arguments are valid UTF-8 without NUL. */
 struct matching matching_find(struct arena *arena, const struct model *model,
                               const struct policy_request *request);
 
@@ -35,8 +35,8 @@ struct matching matching_find(struct arena *arena, const struct model *model,
 struct matching matching_rule(struct arena *arena, const struct model_rule *rule,
                               const struct policy_request *request);
 
-/* Whether a value fits one token of a rule (TOKEN_REST: one of its values). `bindings` and `slot` as
- * above; bindings are added to. */
+/* Whether a value fits one token of a rule (TOKEN_REST: one of its values). `bindings` and `slot`
+ * as above; bindings are added to. */
 enum policy_verdict matching_token(struct arena *arena, const struct model_rule *rule,
                                    const struct model_token *token, struct policy_bytes value,
                                    const struct policy_request *request,

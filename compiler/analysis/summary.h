@@ -8,8 +8,8 @@
 /* One line on the whole. */
 void summary_policy(struct buffer *out, const struct model *model);
 
-/* A rule with its slots, and the attributes and confinement in force on it as far as they differ from
- * what an empty rules file would mean. Long values are cut. */
+/* A rule with its slots, and the attributes and confinement in force on it as far as they differ
+ * from what an empty rules file would mean. Long values are cut. */
 void summary_rule(struct buffer *out, const struct model_rule *rule);
 
 #endif

@@ -8,8 +8,8 @@
 #define SUGGEST_LENGTH_MAX 64u
 
 /* The search for the name nearest to a word. Zero it but for `word` and `length`, offer names, and
- * read `nearest`: NULL when none is near enough (about a third of the word's letters may differ). Of
- * names equally near, the first offered. */
+ * read `nearest`: NULL when none is near enough (about a third of the word's letters may differ).
+ * Of names equally near, the first offered. */
 struct suggestion {
     const char *word;
     size_t length;

@@ -67,8 +67,8 @@ static bool asks_for_filter(const struct settings *settings, enum attribute_key 
     }
 }
 
-/* An error about a key in force on a rule: at its value, or, where that is the defaults', at the rule
- * with a note that leads there. */
+/* An error about a key in force on a rule: at its value, or, where that is the defaults', at the
+ * rule with a note that leads there. */
 static struct diagnostic *report_key(struct check *check, const struct settings *settings,
                                      enum attribute_key key, const struct rule_draft *rule,
                                      const char *message)

@@ -1,5 +1,5 @@
-/* Attributes and confinement of the model as a rules file would write them: for summaries, diffs and
- * listings. Says nothing of where they came from (the rule, the defaults, the language). */
+/* Attributes and confinement of the model as a rules file would write them: for summaries, diffs
+ * and listings. Says nothing of where they came from (the rule, the defaults, the language). */
 #ifndef SLUICE_DESCRIBE_H
 #define SLUICE_DESCRIBE_H
 

@@ -27,14 +27,15 @@ static bool check_name(struct check *check, const char *key, const struct tree_v
     if (length == 4 && memcmp(item->text, "PATH", 4) == 0) {
         struct diagnostic *error =
             diagnostic_error(check->diagnostics, at, "%s: PATH is always what exec_path says", key);
-        check_hint(check, error, "write `exec_path = DIRECTORY:DIRECTORY` or `exec_path = inherit`");
+        check_hint(check, error,
+                   "write `exec_path = DIRECTORY:DIRECTORY` or `exec_path = inherit`");
         return false;
     }
     return true;
 }
 
-static bool report_repeated(struct check *check, const char *key, struct span at, struct span before,
-                            const char *name)
+static bool report_repeated(struct check *check, const char *key, struct span at,
+                            struct span before, const char *name)
 {
     struct diagnostic *error =
         diagnostic_error(check->diagnostics, at, "%s: %s is listed twice", key, name);
@@ -61,7 +62,8 @@ static bool read_variable(struct check *check, const struct tree_value *item,
     return true;
 }
 
-/* Adds a variable to the list. One of the first `inherited` is replaced, any other is a repetition. */
+/* Adds a variable to the list. One of the first `inherited` is replaced, any other is a
+ * repetition. */
 static bool put_variable(struct check *check, struct variable_list *list, size_t inherited,
                          struct policy_variable variable, struct span at)
 {

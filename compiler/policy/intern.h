@@ -1,7 +1,7 @@
 /* Objects that are equal are one object. Internal to compiler/policy.
  *
- * An object's content is spelled as bytes (its key); what has the same key is the same. The order of
- * the objects is that of their first use in the file. */
+ * An object's content is spelled as bytes (its key); what has the same key is the same. The order
+ * of the objects is that of their first use in the file. */
 #ifndef SLUICE_INTERN_H
 #define SLUICE_INTERN_H
 
@@ -19,8 +19,8 @@ void *intern_find(const struct interned *interned, const struct buffer *key);
 void intern_add(struct check *check, struct interned *interned, const struct buffer *key,
                 void *item);
 
-/* Takes `count` list items of a new object from the file's budget. False when it is used up (reported
- * once, at `at`): the object must not be made. */
+/* Takes `count` list items of a new object from the file's budget. False when it is used up
+ * (reported once, at `at`): the object must not be made. */
 bool intern_spend(struct check *check, size_t count, struct span at);
 
 /* Spelling of content. Lengths go before texts, so that no two contents have one spelling. */

@@ -93,8 +93,8 @@ const struct pattern *language_read_tree(struct check *check, const struct tree_
     return reading->tree;
 }
 
-/* The text that PCRE2 is asked about when a compile validates itself. Names in it make it longer than
- * the file's: that counts, too. */
+/* The text that PCRE2 is asked about when a compile validates itself. Names in it make it longer
+ * than the file's: that counts, too. */
 static void spell_pcre2(struct check *check, struct pattern_reading *reading,
                         const struct tree_value *value)
 {

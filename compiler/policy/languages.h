@@ -28,14 +28,15 @@ const struct automaton *language_without_dash(struct check *check,
 /* The lines for people: "[a-z]+ and not master". */
 const char *language_description(struct check *check, const struct language_use *use);
 
-/* The directory of the first line `@under(DIRECTORY)`, also by way of names; NULL: there is none. */
+/* The directory of the first line `@under(DIRECTORY)`, also by way of names; NULL: none. */
 const char *language_under(struct check *check, const struct language_use *use);
 
 /* The tree of a pattern as written; NULL when it is wrong (reported). */
 const struct pattern *language_read_tree(struct check *check, const struct tree_value *value);
 
-/* Takes what an automaton needed from the file's budget. `a` may be NULL: an operation that ran into
- * its own limit, and cost as much. False when the file's budget is used up (reported once, at `at`). */
+/* Takes what an automaton needed from the file's budget. `a` may be NULL: an operation that ran
+ * into its own limit, and cost as much. False when the file's budget is used up (reported once, at
+ * `at`). */
 bool language_spend(struct check *check, const struct automaton *a, struct span at);
 
 #endif

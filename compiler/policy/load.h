@@ -21,8 +21,8 @@ struct loaded {
  * standard error; nothing is to be ended). */
 bool load_policy(struct loaded *loaded, const struct options *options, const char *path);
 
-/* Prints the diagnostics on standard error. Returns EXIT_RULES when there were errors (warnings that
- * count as such included), else EXIT_GOOD. */
+/* Prints the diagnostics on standard error. Returns EXIT_RULES when there were errors (warnings
+ * that count as such included), else EXIT_GOOD. */
 int load_report(struct loaded *loaded, const struct options *options);
 
 /* Gives everything back. */

@@ -17,8 +17,8 @@ struct mixed_language {
     size_t *split_a, *split_b;
 };
 
-/* What a part stands for in the proof. PCRE2's languages are not known: everything is more than they
- * are, so that a split unique with it is unique with them. */
+/* What a part stands for in the proof. PCRE2's languages are not known: everything is more than
+ * they are, so that a split unique with it is unique with them. */
 static const struct automaton *part_automaton(struct check *check, const struct rule_draft *rule,
                                               const struct model_piece *piece)
 {

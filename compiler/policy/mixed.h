@@ -7,8 +7,8 @@
 
 #include "compiler/policy/check.h"
 
-/* Checks that the token's split is unique and makes its automaton. False when it is not, or when that
- * needs more than AUTOMATON_STATES_MAX states (reported, with two splits of one value). */
+/* Checks that the token's split is unique and makes its automaton. False when it is not, or when
+ * that needs more than AUTOMATON_STATES_MAX states (reported, with two splits of one value). */
 bool mixed_finish(struct check *check, const struct rule_draft *rule, struct model_token *token);
 
 #endif

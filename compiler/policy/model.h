@@ -20,8 +20,8 @@ struct rules_file; /* compiler/syntax/tree.h */
 #define MODEL_SLOTS_MAX 64u /* of one rule */
 #define MODEL_TOKENS_MAX 256u
 #define MODEL_NAMES_DEPTH_MAX 64u /* named patterns that use named patterns */
-/* The work and memory of all automata of a file together: a state counts 8, a transition 1, what ran
- * into AUTOMATON_STATES_MAX counts MODEL_FAILURE_COST. Some four seconds and half a gigabyte. */
+/* The work and memory of all automata of a file together: a state counts 8, a transition 1, what
+ * ran into AUTOMATON_STATES_MAX counts MODEL_FAILURE_COST. Some four seconds, half a gigabyte. */
 #define MODEL_AUTOMATA_MAX 40000000u
 #define MODEL_STATE_COST 8u
 #define MODEL_FAILURE_COST 400000u
@@ -66,9 +66,9 @@ struct model_slot {
     /* As written, for people: lines joined by " and ", exclusions with "not"; "anything". */
     const char *description;
     bool any;        /* in allow_any */
-    bool allow_dash; /* in allow_dash or allow_any, or not at a token's start: no leading-dash check */
+    bool allow_dash; /* in allow_dash or allow_any, or never at a token's start: no dash check */
     uint32_t max_bytes;
-    /* What it accepts, the leading-dash rule applied (not the cap); NULL with pcre2 and allow_any. */
+    /* What it accepts, the leading-dash rule applied (not the cap); NULL: pcre2 or allow_any. */
     const struct automaton *accepted;
     /* The directory of @under(PATH) when the slot is declared with it alone, for fs_* = #slot. */
     const char *under;
@@ -84,13 +84,14 @@ struct model_piece {
 
 struct model_token {
     enum policy_token_kind kind;
-    const struct model_piece *pieces; /* LITERAL: one literal; SLOT, REST: one slot; MIXED: several */
+    const struct model_piece *pieces; /* LITERAL: a literal; SLOT, REST: a slot; MIXED: several */
     size_t piece_count;
     struct policy_template expansion;    /* TOKEN_EXPANSION */
     uint32_t expansion_index;            /* ... its place in model.expansions */
     uint32_t minimum, maximum;           /* TOKEN_REST */
-    const struct automaton *automaton;   /* TOKEN_MIXED without pcre2 or any slots: the whole token's
-                                          * language (leading-dash rule not applied) */
+    const struct automaton *automaton;   /* TOKEN_MIXED: the whole token's language, allow_any
+                                          * slots as everything, the leading-dash rule not applied;
+                                          * NULL when a slot is matched by PCRE2 */
     struct span span;
 };
 

@@ -8,8 +8,8 @@
  * (reported). */
 bool defaults_read(struct check *check, struct settings *settings);
 
-/* Checks one rule. False when something is wrong (reported). `defaults_good`: whether what comes from
- * the defaults' patterns can be used. */
+/* Checks one rule. False when something is wrong (reported). `defaults_good`: whether what comes
+ * from the defaults' patterns can be used. */
 bool rule_read(struct check *check, const struct tree_rule *tree, const struct settings *defaults,
                bool defaults_good, struct model_rule *rule);
 

@@ -96,12 +96,13 @@ void settings_initial(struct settings *settings);
 /* What is in force on a rule that says nothing: the defaults'. */
 void settings_inherit(struct settings *settings, const struct settings *defaults);
 
-/* One attribute of a stanza that is neither a slot's pattern nor a slot list. `rule` is the rule it
- * stands on, NULL in defaults. False when it is wrong (reported); the settings are as before then. */
+/* One attribute of a stanza that is neither a slot's pattern nor a slot list. `rule` is the rule
+ * it stands on, NULL in defaults. False when it is wrong (reported); the settings are as before
+ * then. */
 bool settings_apply(struct check *check, struct settings *settings, enum attribute_key key,
                     const struct tree_attribute *attribute, const struct rule_draft *rule);
 
-/* ---- parts of settings_apply, one for each family of keys ------------------------------------- */
+/* ---- parts of settings_apply, one for each family of keys -------------------------------- */
 
 /* FORM_DURATION, FORM_SIZE, FORM_NUMBER, FORM_OCTAL, FORM_CHOICE, FORM_CHOICES. */
 bool settings_scalar(struct check *check, struct settings *settings, enum attribute_key key,

@@ -5,8 +5,8 @@
 
 #include "compiler/policy/check.h"
 
-/* Finds the rule line's slots and checks their names. False when one is wrong (reported); the others
- * are in the draft all the same. */
+/* Finds the rule line's slots and checks their names. False when one is wrong (reported); the
+ * others are in the draft all the same. */
 bool slots_declare(struct check *check, struct rule_draft *rule);
 
 /* The slot of that name, or NULL. */
@@ -20,8 +20,8 @@ void slots_add_line(struct check *check, struct slot_draft *slot,
 bool slots_apply_list(struct check *check, struct rule_draft *rule, enum attribute_key key,
                       const struct tree_value *value);
 
-/* With every attribute read: checks that each slot has exactly one kind of constraint, and makes its
- * language. */
+/* With every attribute read: checks that each slot has exactly one kind of constraint, and makes
+ * its language. */
 bool slots_constrain(struct check *check, struct rule_draft *rule);
 
 /* With slot_draft.may_lead known: what each accepts, the leading-dash rule applied. */

@@ -1,4 +1,4 @@
-/* syscalls: a base set and changes to it, `default -ptrace +bpf`. Only the names are checked here. */
+/* syscalls: a base set and changes to it, `default -ptrace +bpf`. Only names are checked here. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -43,8 +43,8 @@ static bool check_executable(struct check *check, const struct tree_token *token
 
 /* ---- literals -------------------------------------------------------------------------------- */
 
-/* `$NAME` and `${` outside quotes: a shell would expand them, and the rule would seem to. In a token
- * without quotes and backslashes, text and source are the same bytes. */
+/* `$NAME` and `${` outside quotes: a shell would expand them, and the rule would seem to. In a
+ * token without quotes and backslashes, text and source are the same bytes. */
 static bool check_dollars(struct check *check, const struct tree_token *token)
 {
     for (uint32_t i = 0; i < token->piece_count && !token->quoted; i++) {

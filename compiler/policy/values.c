@@ -194,8 +194,8 @@ bool is_variable_name(const char *text, size_t length)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* The end of the item that begins at `begin`: its comma, or the value's end. A quote at its start or
- * behind a `=` hides commas; `*closed` says whether it ends. */
+/* The end of the item that begins at `begin`: its comma, or the value's end. A quote at its start
+ * or behind a `=` hides commas; `*closed` says whether it ends. */
 static uint32_t item_end(const struct tree_value *value, uint32_t begin, bool *closed)
 {
     *closed = true;

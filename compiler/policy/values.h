@@ -49,9 +49,9 @@ struct value_list {
     size_t count;
 };
 
-/* Splits at commas. Quotes around an item, or behind its `=`, hide commas; the former are taken off. An
- * empty item, an unclosed quote, an empty list and more than VALUE_ITEMS_MAX items are errors. A
- * quoted value is one item. */
+/* Splits at commas. Quotes around an item, or behind its `=`, hide commas; the former are taken
+ * off. An empty item, an unclosed quote, an empty list and more than VALUE_ITEMS_MAX items are
+ * errors. A quoted value is one item. */
 bool value_split(struct check *check, const char *key, const struct tree_value *value,
                  struct value_list *list);
 
