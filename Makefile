@@ -160,7 +160,7 @@ $(COMPILER_OBJECTS): | $(patsubst grammar/%.y,$(BUILD)/grammar/%.tab.h,$(wildcar
 
 # ---- tests --------------------------------------------------------------------------------------
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a
 	@mkdir -p $(@D)
 	$(CC) $(HOST) -I$(BUILD) -MF $@.d -o $@ $< $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a $(BUILD)/libcompiler.a -lcmocka $(LIBRARIES)
 
@@ -183,7 +183,10 @@ bench-spawn: $(BUILD)/tests/bench/spawn
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
 
-end-to-end: all
+# Programs of C that the end-to-end tests run.
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/emit/*.c))
+
+end-to-end: all $(TEST_PROGRAMS)
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests
 
 # Writes what golden tests expect anew, from what the compiler says now. Review the diff.

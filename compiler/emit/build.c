@@ -17,6 +17,8 @@
 #include "compiler/emit/validate.h"
 #include "compiler/policy/model.h"
 
+/* Bytes of generated code up to which it is compiled for size, which takes half as long again. */
+#define SMALL_BYTES ((size_t)512 * 1024)
 #define BROKER_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 #define ANSWERS_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
@@ -49,6 +51,17 @@ static const char *path_in(struct build *build, const char *name)
     return arena_format(build->arena, "%s/%s", build->context.folder, name);
 }
 
+/* Bytes of code; comments and lines of the rules change none of it. */
+static size_t code_bytes(const struct emitted *emitted)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < emitted->count; i++)
+        if (strcmp(emitted->files[i].path, "lines.c") != 0 &&
+            strcmp(emitted->files[i].path, "source.c") != 0)
+            sum += emitted->files[i].length;
+    return sum;
+}
+
 /* ---- stages: each NULL, or what failed ------------------------------------------------------- */
 
 /* For another machine everything is compiled once more for this one, so that the matchers can be
@@ -59,11 +72,14 @@ static const char *tools_find(struct build *build)
     struct toolchain_wishes wishes = {options->cc, options->target, options->runtime,
                                       build->model->uses_pcre2};
     const char *failure = toolchain_find(&build->context, &wishes, &build->toolchain);
+    build->toolchain.fast = code_bytes(build->emitted) > SMALL_BYTES;
     build->checker = build->toolchain;
     if (failure || !build->toolchain.foreign)
         return failure;
     wishes.cc = wishes.target = NULL;
-    return toolchain_find(&build->context, &wishes, &build->checker);
+    failure = toolchain_find(&build->context, &wishes, &build->checker);
+    build->checker.fast = true; /* it is thrown away */
+    return failure;
 }
 
 static const char *sources_write(struct build *build)
@@ -104,38 +120,47 @@ static const char *sources_compile(struct build *build)
     return processes_run(&build->context, plan.processes, plan.count);
 }
 
-/* Asks the generated matchers what the compiler expects of them. */
-static const char *matchers_check(struct build *build)
+static const char *defect(struct build *build, const char *what)
 {
-    struct validation *validation;
-    const char *failure = validation_make(build->arena, build->emitted->layout, &validation);
-    if (failure)
-        return arena_format(build->arena, "%s: this is a defect of sluicec, not of the rules", failure);
-    stage_end(build, "expected answers, and PCRE2's");
+    return arena_format(build->arena, "%s: this is a defect of sluicec, not of the rules", what);
+}
 
-    const char *questions, *answers;
-    size_t question_bytes, answer_bytes;
+/* Runs the checking program on the questions. */
+static const char *answers_get(struct build *build, const struct validation *validation,
+                               const char **answers, size_t *length)
+{
+    const char *questions;
+    size_t question_bytes;
     validation_questions(validation, &questions, &question_bytes);
-    failure = file_write(build->arena, path_in(build, "questions"), questions, question_bytes);
+    const char *failure =
+        file_write(build->arena, path_in(build, "questions"), questions, question_bytes);
+    if (failure)
+        return failure;
     struct process ask = {.arguments = (const char *const[]){path_in(build, "checker"), NULL},
                           .about = "the matchers",
                           .input = "questions",
                           .output = "answers"};
-    if (!failure)
-        failure = processes_run(&build->context, &ask, 1);
-    if (!failure)
-        failure = file_read(build->arena, path_in(build, "answers"), ANSWERS_BYTES_MAX, &answers,
-                            &answer_bytes);
+    failure = processes_run(&build->context, &ask, 1);
     if (failure)
-        return failure;
-    failure = validation_compare(build->arena, validation, answers, answer_bytes);
-    if (failure)
-        failure = arena_format(build->arena, "%s: this is a defect of sluicec, not of the rules",
-                               failure);
+        return build->context.interrupted ? failure : defect(build, failure);
+    return file_read(build->arena, path_in(build, "answers"), ANSWERS_BYTES_MAX, answers, length);
+}
+
+/* Asks the generated matchers what the compiler expects of them. */
+static const char *matchers_check(struct build *build)
+{
+    struct validation *validation;
+    const char *answers = NULL, *failure, *different;
+    size_t length = 0;
+    different = validation_make(build->arena, build->emitted->layout, &validation);
+    stage_end(build, "expected answers, and PCRE2's");
+    failure = different ? NULL : answers_get(build, validation, &answers, &length);
+    if (!different && !failure)
+        different = validation_compare(build->arena, validation, answers, length);
     stage_end(build, arena_format(build->arena, "answers to %zu questions",
                                   validation_count(validation)));
     validation_free(validation);
-    return failure;
+    return different ? defect(build, different) : failure;
 }
 
 static const char *broker_install(struct build *build)

@@ -8,46 +8,6 @@
 
 /* ---- what a function accepts ----------------------------------------------------------------- */
 
-static const struct automaton *slot_automaton(struct arena *arena, const struct model_slot *slot)
-{
-    return slot->language ? slot->language->automaton : automaton_everything(arena);
-}
-
-/* The language of a token of several slots; NULL over the limit. */
-static const struct automaton *token_automaton(struct arena *arena, const struct accept *accept)
-{
-    const struct model_token *token = accept->token;
-    if (token->automaton)
-        return token->automaton;
-    const struct automaton **parts = arena_array(arena, token->piece_count, sizeof *parts);
-    for (size_t i = 0; i < token->piece_count; i++) {
-        const struct model_piece *piece = &token->pieces[i];
-        parts[i] = piece->is_slot
-                       ? slot_automaton(arena, &accept->rule->slots[piece->slot])
-                       : automaton_literal(arena, piece->literal, piece->literal_length);
-    }
-    return automaton_concat(arena, parts, token->piece_count, AUTOMATON_STATES_MAX);
-}
-
-/* The same as a tree, where each slot has one pattern line; else NULL. */
-static const struct pattern *token_tree(struct arena *arena, const struct accept *accept)
-{
-    const struct model_token *token = accept->token;
-    const struct pattern **parts = arena_array(arena, token->piece_count, sizeof *parts);
-    for (size_t i = 0; i < token->piece_count; i++) {
-        const struct model_piece *piece = &token->pieces[i];
-        if (!piece->is_slot) {
-            parts[i] = tree_literal(arena, piece->literal, piece->literal_length);
-            continue;
-        }
-        const struct model_language *language = accept->rule->slots[piece->slot].language;
-        if (!language || language->line_count != 1)
-            return NULL;
-        parts[i] = language->lines[0].tree;
-    }
-    return tree_concat(arena, parts, token->piece_count);
-}
-
 /* Whether PCRE2 would have to find the parts of a token itself: not in linear time. */
 static bool token_needs_pcre2(const struct accept *accept)
 {
@@ -59,6 +19,46 @@ static bool token_needs_pcre2(const struct accept *accept)
             return true;
     }
     return false;
+}
+
+static const struct automaton *slot_automaton(struct arena *arena, const struct model_slot *slot)
+{
+    return slot->language ? slot->language->automaton : automaton_everything(arena);
+}
+
+const struct automaton *token_automaton(struct arena *arena, const struct accept *accept)
+{
+    const struct model_token *token = accept->token;
+    if (token->automaton)
+        return token->automaton;
+    if (token_needs_pcre2(accept))
+        return NULL;
+    const struct automaton **parts = arena_array(arena, token->piece_count, sizeof *parts);
+    for (size_t i = 0; i < token->piece_count; i++) {
+        const struct model_piece *piece = &token->pieces[i];
+        parts[i] = piece->is_slot
+                       ? slot_automaton(arena, &accept->rule->slots[piece->slot])
+                       : automaton_literal(arena, piece->literal, piece->literal_length);
+    }
+    return automaton_concat(arena, parts, token->piece_count, AUTOMATON_STATES_MAX);
+}
+
+const struct pattern *token_tree(struct arena *arena, const struct accept *accept)
+{
+    const struct model_token *token = accept->token;
+    const struct pattern **parts = arena_array(arena, token->piece_count, sizeof *parts);
+    for (size_t i = 0; i < token->piece_count; i++) {
+        const struct model_piece *piece = &token->pieces[i];
+        if (!piece->is_slot) {
+            parts[i] = tree_literal(arena, piece->literal, piece->literal_length);
+            continue;
+        }
+        const struct model_language *language = accept->rule->slots[piece->slot].language;
+        if (!language || language->line_count != 1 || language->pcre2)
+            return NULL;
+        parts[i] = language->lines[0].tree;
+    }
+    return tree_concat(arena, parts, token->piece_count);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */

@@ -191,6 +191,32 @@ const struct pattern *tree_simplify(struct arena *arena, const struct pattern *t
     return NULL;
 }
 
+/* ---- loosening ------------------------------------------------------------------------------- */
+
+/* *left counts down to the repetition that is meant; UINT32_MAX once it was found. */
+static const struct pattern *loosen(struct arena *arena, const struct pattern *tree, uint32_t *left)
+{
+    struct pattern *node = node_new(arena, tree->kind, tree->child_count);
+    node->set = tree->set;
+    node->minimum = tree->minimum;
+    node->maximum = tree->maximum;
+    if (tree->kind == PATTERN_REPEAT && (*left)-- == 0) {
+        node->minimum -= node->minimum > 0;
+        node->maximum += node->maximum != PATTERN_REPEAT_NONE;
+    }
+    for (size_t i = 0; i < tree->child_count; i++)
+        node_adopt(node, *left == UINT32_MAX ? tree->children[i]
+                                             : loosen(arena, tree->children[i], left));
+    return node;
+}
+
+const struct pattern *tree_loosen(struct arena *arena, const struct pattern *tree, uint32_t which)
+{
+    uint32_t left = which;
+    const struct pattern *loosened = loosen(arena, tree, &left);
+    return left == UINT32_MAX ? loosened : NULL;
+}
+
 /* ---- questions ------------------------------------------------------------------------------- */
 
 bool tree_fixed_length(const struct pattern *tree, uint32_t *length)

@@ -28,6 +28,10 @@ const struct pattern *tree_alternate(struct arena *arena, const struct pattern *
                                      size_t count);
 const struct pattern *tree_literal(struct arena *arena, const char *bytes, size_t length);
 
+/* The tree with repetition number `which` (counted from 0, as they are met) allowed once more and once
+ * less; NULL when it has none of that number. */
+const struct pattern *tree_loosen(struct arena *arena, const struct pattern *tree, uint32_t which);
+
 /* Whether every value has the same number of scalars; that number. */
 bool tree_fixed_length(const struct pattern *tree, uint32_t *length);
 

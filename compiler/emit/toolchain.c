@@ -172,7 +172,7 @@ void toolchain_compile(struct process_context *context, const struct toolchain *
                        struct arguments *arguments, const char *source, const char *object,
                        bool runtime)
 {
-    ADD(toolchain->compiler, "-std=gnu11", runtime ? "-Os" : "-O1", "-w", "-fPIE",
+    ADD(toolchain->compiler, "-std=gnu11", runtime || !toolchain->fast ? "-Os" : "-O1", "-w", "-fPIE",
         "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections",
         "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident");
     /* Rules share words and slots: equal constants are kept once. They hold pointers, so that a

@@ -4,9 +4,11 @@
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
+#include "compiler/emit/choices.h"
 #include "compiler/emit/expect.h"
 #include "compiler/emit/layout.h"
 #include "compiler/emit/requests.h"
+#include "compiler/emit/simplify.h"
 #include "compiler/emit/validation.h"
 #include "compiler/regex/oracle.h"
 #include "compiler/regex/witness.h"
@@ -63,7 +65,7 @@ struct subject {
     const struct model_language *language; /* NULL: a token */
     const struct automaton *automaton;
     struct oracle_pcre2 **oracles; /* for each line of the language; NULL where PCRE2 cannot */
-    size_t bytes;                  /* of values so far */
+    size_t bytes; /* of values so far, of one kind (covering, outside) */
 };
 
 static const char *quoted(struct arena *arena, const char *bytes, size_t length)
@@ -122,6 +124,7 @@ static const char *cover_ask(struct validation *validation, struct subject *subj
                              const struct automaton *automaton)
 {
     struct value *values, *near;
+    subject->bytes = 0;
     size_t count = witness_cover(validation->arena, automaton, VALIDATE_VALUES, &values);
     const char *failure = NULL;
     for (size_t i = 0; i < count && !failure; i++) {
@@ -130,6 +133,31 @@ static const char *cover_ask(struct validation *validation, struct subject *subj
         size_t near_count = witness_mutate(validation->arena, values[i], VALIDATE_NEAR, &near);
         for (size_t k = 0; k < near_count && !failure; k++)
             failure = value_ask(validation, subject, near[k]);
+    }
+    return failure;
+}
+
+/* Values that the pattern would take if one of its repetitions were allowed once more or once less:
+ * just outside of the bounds that matchers count. */
+static const char *loose_ask(struct validation *validation, struct subject *subject,
+                             const struct pattern *tree, const struct automaton *automaton)
+{
+    struct arena *arena = validation->arena;
+    const char *failure = NULL;
+    subject->bytes = 0;
+    for (uint32_t i = 0; i < VALIDATE_REPEATS && !failure; i++) {
+        const struct pattern *loosened = tree_loosen(arena, tree, i);
+        if (!loosened)
+            break;
+        const struct automaton *all = automaton_from_pattern(arena, loosened, AUTOMATON_STATES_MAX);
+        const struct automaton *outside =
+            all ? automaton_subtract(arena, all, automaton, AUTOMATON_STATES_MAX) : NULL;
+        if (!outside || automaton_is_empty(outside))
+            continue;
+        struct value *values;
+        size_t count = witness_cover(arena, outside, VALIDATE_LOOSE, &values);
+        for (size_t k = 0; k < count && !failure; k++)
+            failure = value_ask(validation, subject, values[k]);
     }
     return failure;
 }
@@ -149,6 +177,9 @@ static const char *language_ask(struct validation *validation, struct subject su
         failure = cover_ask(validation, &subject, language->automaton);
     for (size_t i = 0; i < language->line_count && language->line_count > 1 && !failure; i++)
         failure = cover_ask(validation, &subject, language->lines[i].automaton);
+    for (size_t i = 0; i < language->line_count && !failure; i++)
+        failure = loose_ask(validation, &subject, language->lines[i].tree,
+                            language->lines[i].automaton);
     for (size_t i = 0; i < language->line_count; i++)
         oracle_pcre2_free(subject.oracles[i]);
     return failure;
@@ -180,14 +211,19 @@ static const char *language_ask_once(struct validation *validation, enum questio
 
 static const char *token_ask(struct validation *validation, uint32_t rule, uint32_t index)
 {
-    const struct layout *layout = validation->layout;
-    const struct model_token *token = &layout->model->rules[rule].tokens[index];
-    if (!token->automaton || !is_new(validation, layout->rules[rule].tokens[index]))
+    const struct accept *accept = validation->layout->rules[rule].tokens[index];
+    if (!is_new(validation, accept))
+        return NULL;
+    const struct automaton *automaton = token_automaton(validation->arena, accept);
+    const struct pattern *tree = token_tree(validation->arena, accept);
+    if (!automaton)
         return NULL;
     struct subject subject = {.kind = QUESTION_TOKEN, .rule = rule, .index = index,
-                              .automaton = token->automaton};
+                              .automaton = automaton};
     const char *failure = value_ask(validation, &subject, (struct value){"", 0});
-    return failure ? failure : cover_ask(validation, &subject, token->automaton);
+    if (!failure)
+        failure = cover_ask(validation, &subject, automaton);
+    return failure || !tree ? failure : loose_ask(validation, &subject, tree, automaton);
 }
 
 static const char *rule_ask(struct validation *validation, uint32_t index)

@@ -1,7 +1,7 @@
 /* Translation validation: each compile checks its own output, since the emitter is not trusted.
  *
  * Values are taken from each language's automaton, at its bounds and through its transitions, and
- * changed a little; for each, PCRE2 (on the pattern as written), the automaton and the generated
+ * changed a little; others just outside it, where one repetition more or less were allowed. For each, PCRE2 (on the pattern as written), the automaton and the generated
  * matcher must agree. Requests are made for the rules, right ones and nearly right ones; for each, the
  * generated dispatch must decide as the model does.
  *
@@ -22,6 +22,9 @@ struct validation;
 #define VALIDATE_VALUES 64u
 #define VALIDATE_NEAR 6u
 #define VALIDATE_BYTES (256u * 1024)
+/* Repetitions of a pattern that are tried with one more and one less, and values for each. */
+#define VALIDATE_REPEATS 16u
+#define VALIDATE_LOOSE 8u
 /* Looks of a rule at a request that the expectations may cost together. */
 #define VALIDATE_LOOKS 100000000u
 /* Bytes of one question file, at most. */

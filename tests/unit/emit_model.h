@@ -15,6 +15,7 @@
 #include "compiler/base/diagnostic.h"
 #include "compiler/emit/emit.h"
 #include "compiler/emit/emitted.h"
+#include "compiler/emit/layout.h"
 #include "compiler/policy/model.h"
 
 static inline const struct model *model_of(struct arena *arena, const char *text)
