@@ -441,3 +441,8 @@ struct capture *capture_restore(struct captures *captures, const struct capture_
         }
     return capture;
 }
+
+bool captures_has_process(const struct captures *captures, pid_t process)
+{
+    return copiers_has_process(&captures->copiers, process);
+}

@@ -106,6 +106,9 @@ struct capture_state capture_state(const struct capture *capture);
 /* Forgets a capture, aborting it if it has not ended. */
 void capture_release(struct captures *captures, struct capture *capture);
 
+/* Whether `process`, a child of this one, is a copier. */
+bool captures_has_process(const struct captures *captures, pid_t process);
+
 /* ---- re-exec --------------------------------------------------------------------------------- */
 
 /* What a new broker image needs to go on with a capture. Plain data: it may be written to a memfd

@@ -273,3 +273,12 @@ int copiers_keep(struct copiers *copiers, bool keep)
     }
     return 0;
 }
+
+bool copiers_has_process(const struct copiers *copiers, pid_t process)
+{
+    for (uint32_t index = 0; index < copiers->capacity; index++)
+        if (copiers->entries[index].state != COPIER_FREE &&
+            copiers->entries[index].pid == process)
+            return true;
+    return false;
+}

@@ -71,6 +71,9 @@ struct copiers_event {
 /* The next thing that happened; idle copiers that die are dealt with on the way. */
 struct copiers_event copiers_next(struct copiers *copiers);
 
+/* Whether `process` is one of them that has not been reaped. */
+bool copiers_has_process(const struct copiers *copiers, pid_t process);
+
 /* Before an exec (`keep`): only busy copiers are left, and their descriptors survive it; or takes
  * that back. 0 or -1 with errno. */
 int copiers_keep(struct copiers *copiers, bool keep);

@@ -228,7 +228,10 @@ def test_output_limit_ends_the_tree(start_broker, home):
 
 
 def test_a_worker_that_is_killed_is_told_and_leaves_nothing(start_broker, home):
-    broker = start_broker(SH + "  kill = tree\n")
+    broker = start_broker(SH + "  kill = tree\n\ncat\n  stdoutfile = $HOME/log/out\n")
+    captured, source, sink = Connection(broker.socket), os.pipe(), Output()
+    captured.send1(["cat"], stdin=source[0], stdout=sink)
+    wait_for(lambda: broker.events("start"), "the neighbour to run")
     script = f"setsid sh -c 'echo $$ > {home}/pid; exec sleep 300' & echo $$ $PPID; sleep 300"
     with Connection(broker.socket) as connection, Output() as output:
         connection.send2(["sh", "-c", script], stdout=output)
@@ -241,4 +244,11 @@ def test_a_worker_that_is_killed_is_told_and_leaves_nothing(start_broker, home):
     wait_for(lambda: not alive(child), "the child to be gone")
     wait_for(lambda: not alive(escaped), "what left its session to be gone")
     assert broker.call("sh", "-c", "exit 3").status == 3
-    assert len(broker.events("exit")) == 2
+    # the neighbour's worker and the process that copies its output are not taken for orphans
+    os.write(source[1], b"still there\n")
+    os.close(source[1])
+    os.close(source[0])
+    assert captured.reply().status == 0
+    assert sink.read() == b"still there\n"
+    captured.close()
+    assert len(broker.events("exit")) == 3

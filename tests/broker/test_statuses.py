@@ -111,14 +111,14 @@ def test_busy(start_broker, run):
 
 @BOTH
 def test_output(start_broker, run):
-    broker = start_broker("yes #word\n  word = [a-z]+\n  max_output = 100K\n"
+    broker = start_broker("yes #word\n  word = [a-z]+\n  max_output = 40K\n"
                           "  stdoutfile = $HOME/log/#$call.out\n")
     with Output() as output:
         reply = run(broker.socket, ["yes", "abcdefg"], stdout=output)
         assert reply.status == OUTPUT
-        assert len(output.read()) == 100 * 1024
+        assert len(output.read()) == 40 * 1024
     event = broker.wait_event("exit")
-    assert event["output_limit"] is True and event["stdout_bytes"] == 100 * 1024
+    assert event["output_limit"] is True and event["stdout_bytes"] == 40 * 1024
     if reply.version == 2:
         assert "max_output" in reply.text
 
