@@ -232,7 +232,7 @@ static int call_finish(struct signals *signals, struct sluicify_exchange *exchan
 int client_call_run(const struct client_place *place, const struct sluicify_request *request)
 {
     struct sluicify_exchange exchange;
-    struct sluicify_answer answer;
+    struct sluicify_answer answer = {0};
     struct signals signals = {.descriptor = -1};
     int exit_code;
 
@@ -274,7 +274,7 @@ int client_list_fetch(const struct client_place *place, struct sluicify_exchange
 int client_list_run(const struct client_place *place)
 {
     struct sluicify_exchange exchange;
-    struct sluicify_answer answer;
+    struct sluicify_answer answer = {0};
     struct display display;
     int exit_code = client_list_fetch(place, &exchange, &answer);
 

@@ -28,7 +28,7 @@ static int launch_fail(const char *what, const char *word, int exit_code)
 static int connection_make(const struct client_place *place)
 {
     struct sluicify_exchange exchange;
-    struct sluicify_answer answer;
+    struct sluicify_answer answer = {0};
     cleanup_fd int connection = -1;
     int exit_code = 0;
 

@@ -137,7 +137,7 @@ static bool shims_start(struct shims *shims)
 int client_shims_run(const struct client_place *place, const char *directory)
 {
     struct sluicify_exchange exchange;
-    struct sluicify_answer answer;
+    struct sluicify_answer answer = {0};
     struct shims shims = {.directory = directory, .descriptor = -1};
     char name[NAME_MAX + 2];
 

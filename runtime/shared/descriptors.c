@@ -99,7 +99,7 @@ static bool socket_is_ended(int socket)
 
 enum message_result message_receive(int socket, struct message *message)
 {
-    union control_room control;
+    union control_room control = {0};
     struct iovec part = {.iov_base = message->buffer, .iov_len = message->capacity};
     struct msghdr header = {
         .msg_iov = &part,
