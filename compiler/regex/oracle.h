@@ -15,9 +15,9 @@ struct arena;
 struct automaton;
 struct pattern;
 
-#define ORACLE_PCRE2_MATCH_LIMIT 2000000u /* calls of PCRE2's matcher for one value */
+#define ORACLE_PCRE2_MATCH_LIMIT 200000u /* calls of PCRE2's matcher for one value */
 #define ORACLE_PCRE2_HEAP_LIMIT 262144u   /* KiB for one value */
-#define ORACLE_LIBFA_POSITIONS_MAX 5000u  /* byte positions of a tree that libfa is given */
+#define ORACLE_LIBFA_POSITIONS_MAX 20000u /* byte positions of a tree that libfa is given */
 
 enum oracle_answer {
     ORACLE_NO,
@@ -48,9 +48,10 @@ enum oracle_answer oracle_pcre2_accepts(struct oracle_pcre2 *oracle, const char 
 /* ---- libfa ----------------------------------------------------------------------------------- */
 
 /* Whether libfa, given the tree in bytes, comes to the language of `automaton`: exactly, by walking
- * its minimal automaton and ours together. ORACLE_NO with the shortest value on which they differ
+ * its automaton and ours together. ORACLE_NO with the shortest value on which they differ
  * (bytes, in the arena; may not be UTF-8) when `witness` is not NULL. ORACLE_UNKNOWN for trees over
- * ORACLE_LIBFA_POSITIONS_MAX and for automata that have no byte form within reach. */
+ * ORACLE_LIBFA_POSITIONS_MAX or otherwise beyond what libfa does in reasonable time, and for automata
+ * that have no byte form within reach. */
 enum oracle_answer oracle_libfa_equal(struct arena *arena, const struct pattern *pattern,
                                       const struct automaton *automaton, const char **witness,
                                       size_t *witness_length);

@@ -1,5 +1,8 @@
-/* libfa's opinion: built from the pattern's tree in bytes, with libfa's own union, concatenation,
- * iteration and minimisation, and compared with our byte automaton state by state. */
+/* libfa's opinion: an automaton built from the pattern's tree in bytes, with libfa's own expressions,
+ * union, concatenation and iteration, compared with our byte automaton step by step.
+ *
+ * libfa's result is walked as it is, by sets of its states: its own minimisation would be another
+ * opinion, but takes minutes where the walk takes milliseconds, and cannot be bounded. */
 #include <fa.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +11,21 @@
 #include "compiler/base/buffer.h"
 #include "compiler/regex/construction.h"
 #include "compiler/regex/oracle.h"
+#include "compiler/regex/pairs.h"
 #include "compiler/regex/pattern.h"
 
-/* States that the subset construction may have without our shortcuts, which libfa does not know: it
- * has no budget of its own. */
+/* libfa has no budget of its own, and knows nothing of what struct nfa_repeat says. What it would
+ * come to is estimated by a subset construction without that, and bounded. */
 #define LIBFA_STATES_MAX 4000u
+#define LIBFA_WORK_MAX 400000u
+/* A set is minimised, so that it has one final state instead of many, but that is slow for long ones:
+ * these weigh more. */
+#define MINIMISED_SEQUENCES_MAX 100u
+#define LONG_SET_WEIGHT 4u
+/* What the walk looks at: sets of libfa's states, their members in all, and transitions of those. */
+#define WALK_SETS_MAX 40000u
+#define WALK_MEMBERS_MAX 4000000u
+#define WALK_WORK_MAX 20000000u
 
 /* ---- building -------------------------------------------------------------------------------- */
 
@@ -25,6 +38,8 @@ static uint64_t positions_count(struct arena *scratch, const struct pattern *pat
         size_t sequence_count = charset_sequences(scratch, pattern->set, &sequences);
         for (size_t i = 0; i < sequence_count; i++)
             count += sequences[i].length;
+        if (sequence_count > MINIMISED_SEQUENCES_MAX)
+            count *= LONG_SET_WEIGHT;
     }
     for (size_t i = 0; i < pattern->child_count && count <= ORACLE_LIBFA_POSITIONS_MAX; i++)
         count += positions_count(scratch, pattern->children[i]);
@@ -109,9 +124,9 @@ static struct fa *fa_from_set(struct arena *scratch, struct charset set)
     if (fa_compile(text.text, text.length, &fa) != REG_NOERROR)
         memory_exhausted("libfa");
     buffer_free(&text);
-    if (fa_minimize(checked(fa)) < 0)
+    if (count <= MINIMISED_SEQUENCES_MAX && fa_minimize(checked(fa)) < 0)
         memory_exhausted("libfa");
-    return fa;
+    return checked(fa);
 }
 
 /* Recursion: as deep as the tree. */
@@ -145,31 +160,51 @@ static struct fa *fa_from_pattern(struct arena *scratch, const struct pattern *p
     return checked(result);
 }
 
-/* The minimal automaton of libfa; NULL when the tree is not for it. */
-static struct fa *fa_minimal(struct arena *scratch, const struct pattern *pattern)
+/* libfa's automaton; NULL when the tree is not for it. */
+static struct fa *fa_within_bounds(struct arena *scratch, const struct pattern *pattern)
 {
     if (positions_count(scratch, pattern) > ORACLE_LIBFA_POSITIONS_MAX)
         return NULL;
     struct nfa *nfa = nfa_from_pattern(scratch, pattern);
-    struct effort effort = {WORK_MAX / 40};
+    struct effort effort = {LIBFA_WORK_MAX};
     for (uint32_t i = 0; nfa && i < nfa->count; i++)
         nfa->states[i].repeat = NONE;
     if (!nfa || !dfa_from_nfa(scratch, nfa, LIBFA_STATES_MAX, &effort))
         return NULL;
-    struct fa *fa = fa_from_pattern(scratch, pattern);
-    if (fa_minimize(fa) < 0)
-        memory_exhausted("libfa");
-    return fa;
+    return fa_from_pattern(scratch, pattern);
 }
 
-/* ---- walking --------------------------------------------------------------------------------- */
+/* ---- sets of libfa's states ------------------------------------------------------------------ */
 
-/* libfa's states by number, and where each byte leads: a number + 1, or 0. */
-struct walk {
-    struct state **states;
-    size_t count;
-    uint32_t (*rows)[256];
+struct step {
+    uint8_t low, high;
+    uint32_t target;
 };
+
+struct state_set {
+    uint32_t begin, count; /* in walk.members */
+    uint32_t hash;
+};
+
+struct walk {
+    struct arena *scratch;
+    struct state **states; /* libfa's, sorted by address: their numbers */
+    size_t state_count;
+    struct step *steps; /* of all states, one behind the other */
+    uint32_t *step_begin;
+    struct state_set *sets; /* sets[0] is the empty one */
+    uint32_t set_count;
+    size_t set_capacity;
+    uint32_t *members;
+    size_t member_count, member_capacity;
+    uint32_t *table; /* open addressing: set + 1 */
+    uint32_t *seen;  /* for each state, the last set that it was put into */
+    uint32_t round;
+    uint64_t work; /* transitions looked at */
+    bool full;
+};
+
+#define TABLE_SIZE (2 * 65536u)
 
 static int pointer_compare(const void *a, const void *b)
 {
@@ -177,107 +212,179 @@ static int pointer_compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static uint32_t walk_number(const struct walk *walk, struct state *state)
+static int number_compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static uint32_t state_number(const struct walk *walk, struct state *state)
 {
     struct state **found =
-        bsearch(&state, walk->states, walk->count, sizeof state, pointer_compare);
+        bsearch(&state, walk->states, walk->state_count, sizeof state, pointer_compare);
     return (uint32_t)(found - walk->states);
 }
 
-static struct walk walk_new(struct arena *scratch, struct fa *fa)
+static void steps_fill(struct walk *walk)
 {
-    struct walk walk = {0};
-    size_t capacity = 0;
-    for (struct state *state = fa_state_initial(fa); state; state = fa_state_next(state)) {
-        arena_grow(scratch, &walk.states, &capacity, walk.count + 1, sizeof *walk.states);
-        walk.states[walk.count++] = state;
-    }
-    qsort(walk.states, walk.count, sizeof *walk.states, pointer_compare);
-    walk.rows = arena_array(scratch, walk.count, sizeof *walk.rows);
-    for (size_t i = 0; i < walk.count; i++) {
-        size_t transitions = fa_state_num_trans(walk.states[i]);
-        for (size_t j = 0; j < transitions; j++) {
+    size_t count = 0, capacity = 0;
+    walk->step_begin = arena_array(walk->scratch, walk->state_count + 1, sizeof(uint32_t));
+    for (size_t i = 0; i < walk->state_count; i++) {
+        size_t here = fa_state_num_trans(walk->states[i]);
+        arena_grow(walk->scratch, &walk->steps, &capacity, count + here, sizeof *walk->steps);
+        for (size_t j = 0; j < here; j++) {
             struct state *target;
             unsigned char low, high;
-            if (fa_state_trans(walk.states[i], j, &target, &low, &high) < 0)
+            if (fa_state_trans(walk->states[i], j, &target, &low, &high) < 0)
                 memory_exhausted("libfa");
-            for (unsigned byte = low; byte <= high; byte++)
-                walk.rows[i][byte] = walk_number(&walk, target) + 1;
+            walk->steps[count++] = (struct step){low, high, state_number(walk, target)};
+        }
+        walk->step_begin[i + 1] = (uint32_t)count;
+    }
+}
+
+/* The number of the set of the last `count` members, which are kept when it is new. */
+static uint32_t set_number(struct walk *walk, size_t count)
+{
+    uint32_t *members = walk->members + walk->member_count;
+    if (count > 1)
+        qsort(members, count, sizeof *members, number_compare);
+    uint32_t hash = 0x811C9DC5u;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ members[i]) * 0x01000193u ^ (hash >> 15);
+    uint32_t slot = hash & (TABLE_SIZE - 1);
+    for (; walk->table[slot]; slot = (slot + 1) & (TABLE_SIZE - 1)) {
+        const struct state_set *set = &walk->sets[walk->table[slot] - 1];
+        if (set->hash == hash && set->count == count &&
+            (count == 0 ||
+             memcmp(walk->members + set->begin, members, count * sizeof *members) == 0))
+            return walk->table[slot] - 1;
+    }
+    if (walk->set_count == WALK_SETS_MAX || walk->member_count + count > WALK_MEMBERS_MAX) {
+        walk->full = true;
+        return 0;
+    }
+    arena_grow(walk->scratch, &walk->sets, &walk->set_capacity, (size_t)walk->set_count + 1,
+               sizeof *walk->sets);
+    walk->sets[walk->set_count] =
+        (struct state_set){(uint32_t)walk->member_count, (uint32_t)count, hash};
+    walk->member_count += count;
+    walk->table[slot] = walk->set_count + 1;
+    return walk->set_count++;
+}
+
+/* The set that a byte leads to. */
+static uint32_t set_step(struct walk *walk, uint32_t set, uint8_t byte)
+{
+    size_t count = 0;
+    walk->round++;
+    for (uint32_t i = 0; i < walk->sets[set].count; i++) {
+        uint32_t state = walk->members[walk->sets[set].begin + i];
+        walk->work += walk->step_begin[state + 1] - walk->step_begin[state];
+        for (uint32_t j = walk->step_begin[state]; j < walk->step_begin[state + 1]; j++) {
+            struct step step = walk->steps[j];
+            if (byte < step.low || byte > step.high || walk->seen[step.target] == walk->round)
+                continue;
+            walk->seen[step.target] = walk->round;
+            arena_grow(walk->scratch, &walk->members, &walk->member_capacity,
+                       walk->member_count + count + 1, sizeof *walk->members);
+            walk->members[walk->member_count + count++] = step.target;
         }
     }
+    walk->full = walk->full || walk->work > WALK_WORK_MAX;
+    return set_number(walk, count);
+}
+
+static bool set_accepts(const struct walk *walk, uint32_t set)
+{
+    for (uint32_t i = 0; i < walk->sets[set].count; i++)
+        if (fa_state_is_accepting(walk->states[walk->members[walk->sets[set].begin + i]]))
+            return true;
+    return false;
+}
+
+/* Ready to walk from set 1, the initial state alone. */
+static struct walk *walk_new(struct arena *scratch, struct fa *fa)
+{
+    struct walk *walk = arena_alloc(scratch, sizeof *walk);
+    walk->scratch = scratch;
+    struct state *initial = fa_state_initial(fa);
+    size_t capacity = 0;
+    for (struct state *state = initial; state; state = fa_state_next(state)) {
+        arena_grow(scratch, &walk->states, &capacity, walk->state_count + 1,
+                   sizeof *walk->states);
+        walk->states[walk->state_count++] = state;
+    }
+    qsort(walk->states, walk->state_count, sizeof *walk->states, pointer_compare);
+    steps_fill(walk);
+    walk->seen = arena_array(scratch, walk->state_count, sizeof *walk->seen);
+    walk->table = arena_array(scratch, TABLE_SIZE, sizeof *walk->table);
+    arena_grow(scratch, &walk->members, &walk->member_capacity, 1, sizeof *walk->members);
+    set_number(walk, 0);
+    walk->members[0] = state_number(walk, initial);
+    set_number(walk, 1);
     return walk;
 }
 
-struct joint {
-    uint32_t ours, theirs; /* theirs: a number + 1, or 0 for nowhere */
-    uint32_t from;
-    uint8_t byte;
-};
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 struct comparison {
-    struct arena *scratch;
     const struct byte_automaton *ours;
-    const struct walk *theirs;
-    struct joint *joints;
-    size_t count, capacity;
-    uint32_t *seen_with; /* for each of our states: 1 + the first joint with it */
-    uint32_t *seen_next; /* for each joint: 1 + the next one with the same state of ours */
-    size_t next_capacity;
+    struct walk *theirs;
+    struct pairs *pairs; /* a: a state of ours; b: a set of libfa's; scalar: the byte that led there */
 };
 
-static void joint_add(struct comparison *comparison, uint32_t ours, uint32_t theirs, uint32_t from,
-                      uint8_t byte)
+/* Whether a byte can lead elsewhere than the one before it did. */
+static void cuts_fill(const struct comparison *comparison, uint32_t theirs, bool cuts[257])
 {
-    if (ours == 0 && theirs == 0)
-        return;
-    for (uint32_t i = comparison->seen_with[ours]; i; i = comparison->seen_next[i - 1])
-        if (comparison->joints[i - 1].theirs == theirs)
-            return;
-    arena_grow(comparison->scratch, &comparison->joints, &comparison->capacity,
-               comparison->count + 1, sizeof *comparison->joints);
-    arena_grow(comparison->scratch, &comparison->seen_next, &comparison->next_capacity,
-               comparison->count + 1, sizeof *comparison->seen_next);
-    comparison->joints[comparison->count] = (struct joint){ours, theirs, from, byte};
-    comparison->seen_next[comparison->count] = comparison->seen_with[ours];
-    comparison->seen_with[ours] = (uint32_t)++comparison->count;
+    const struct walk *walk = comparison->theirs;
+    const struct state_set *set = &walk->sets[theirs];
+    memset(cuts, 0, 257 * sizeof *cuts);
+    for (unsigned byte = 1; byte < 256; byte++)
+        cuts[byte] = comparison->ours->classes[byte] != comparison->ours->classes[byte - 1];
+    for (uint32_t i = 0; i < set->count; i++) {
+        uint32_t state = walk->members[set->begin + i];
+        for (uint32_t j = walk->step_begin[state]; j < walk->step_begin[state + 1]; j++)
+            cuts[walk->steps[j].low] = cuts[walk->steps[j].high + 1] = true;
+    }
+    cuts[0] = true;
 }
 
-static bool joint_differs(const struct comparison *comparison, const struct joint *joint)
+/* The first pair that one accepts and the other does not, breadth first; NONE when they agree. */
+static uint32_t comparison_search(struct comparison *comparison)
 {
-    bool theirs = joint->theirs &&
-                  fa_state_is_accepting(comparison->theirs->states[joint->theirs - 1]);
-    return comparison->ours->accepting[joint->ours] != theirs;
-}
-
-/* The first joint that one accepts and the other does not, breadth first; NONE when they agree. */
-static uint32_t comparison_search(struct comparison *comparison, uint32_t start)
-{
-    joint_add(comparison, 1, start + 1, NONE, 0);
-    for (uint32_t i = 0; i < comparison->count; i++) {
-        struct joint joint = comparison->joints[i];
-        if (joint_differs(comparison, &joint))
+    const struct byte_automaton *ours = comparison->ours;
+    struct pairs *pairs = comparison->pairs;
+    pairs_add(pairs, 1, 1);
+    for (uint32_t i = 0; i < pairs->count && !comparison->theirs->full; i++) {
+        uint32_t state = pairs->items[i].a, set = pairs->items[i].b;
+        if (ours->accepting[state] != set_accepts(comparison->theirs, set))
             return i;
+        bool cuts[257];
+        cuts_fill(comparison, set, cuts);
         for (unsigned byte = 0; byte < 256; byte++) {
-            const struct byte_automaton *ours = comparison->ours;
-            uint32_t mine = ours->next[joint.ours * ours->class_count + ours->classes[byte]];
-            uint32_t other =
-                joint.theirs ? comparison->theirs->rows[joint.theirs - 1][byte] : 0;
-            joint_add(comparison, mine, other, i, (uint8_t)byte);
+            if (!cuts[byte])
+                continue;
+            uint32_t next = ours->next[state * ours->class_count + ours->classes[byte]];
+            uint32_t next_set = set_step(comparison->theirs, set, (uint8_t)byte);
+            if (next != 0 || next_set != 0)
+                pairs_add_step(pairs, next, next_set, i, byte);
         }
     }
     return NONE;
 }
 
-static const char *joint_value(struct arena *arena, const struct comparison *comparison,
-                               uint32_t found, size_t *length)
+/* The bytes that lead to a pair. */
+static const char *bytes_value(struct arena *arena, const struct pairs *pairs, uint32_t found,
+                               size_t *length)
 {
     *length = 0;
-    for (uint32_t i = found; comparison->joints[i].from != NONE; i = comparison->joints[i].from)
+    for (uint32_t i = found; pairs->items[i].from != NONE; i = pairs->items[i].from)
         ++*length;
     char *bytes = arena_alloc(arena, *length + 1);
     size_t at = *length;
-    for (uint32_t i = found; comparison->joints[i].from != NONE; i = comparison->joints[i].from)
-        bytes[--at] = (char)comparison->joints[i].byte;
+    for (uint32_t i = found; pairs->items[i].from != NONE; i = pairs->items[i].from)
+        bytes[--at] = (char)pairs->items[i].scalar;
     return bytes;
 }
 
@@ -288,16 +395,20 @@ enum oracle_answer oracle_libfa_equal(struct arena *arena, const struct pattern 
     struct arena *scratch = arena_new(0);
     enum oracle_answer answer = ORACLE_UNKNOWN;
     const struct byte_automaton *bytes = automaton_bytes(scratch, automaton, AUTOMATON_STATES_MAX);
-    struct fa *fa = bytes ? fa_minimal(scratch, pattern) : NULL;
+    struct fa *fa = bytes ? fa_within_bounds(scratch, pattern) : NULL;
     if (fa) {
-        struct state *initial = fa_state_initial(fa);
-        struct walk walk = walk_new(scratch, fa);
-        struct comparison comparison = {.scratch = scratch, .ours = bytes, .theirs = &walk};
-        comparison.seen_with = arena_array(scratch, bytes->state_count, sizeof(uint32_t));
-        uint32_t found = comparison_search(&comparison, walk_number(&walk, initial));
-        answer = found == NONE ? ORACLE_YES : ORACLE_NO;
+        struct comparison comparison = {
+            .ours = bytes,
+            .theirs = walk_new(scratch, fa),
+            .pairs = pairs_new(scratch, NULL, NULL, PAIRS_BOTH, AUTOMATON_PAIRS_MAX),
+        };
+        uint32_t found = comparison_search(&comparison);
+        if (found != NONE)
+            answer = ORACLE_NO;
+        else if (!comparison.theirs->full && !comparison.pairs->full)
+            answer = ORACLE_YES;
         if (found != NONE && witness)
-            *witness = joint_value(arena, &comparison, found, witness_length);
+            *witness = bytes_value(arena, comparison.pairs, found, witness_length);
         fa_free(fa);
     }
     arena_free(scratch);
@@ -309,15 +420,14 @@ enum oracle_answer oracle_libfa_accepts(const struct pattern *pattern, const cha
 {
     struct arena *scratch = arena_new(0);
     enum oracle_answer answer = ORACLE_UNKNOWN;
-    struct fa *fa = fa_minimal(scratch, pattern);
+    struct fa *fa = fa_within_bounds(scratch, pattern);
     if (fa) {
-        struct state *initial = fa_state_initial(fa);
-        struct walk walk = walk_new(scratch, fa);
-        uint32_t state = walk_number(&walk, initial) + 1;
-        for (size_t i = 0; i < length && state; i++)
-            state = walk.rows[state - 1][(unsigned char)bytes[i]];
-        bool accepts = state && fa_state_is_accepting(walk.states[state - 1]);
-        answer = accepts ? ORACLE_YES : ORACLE_NO;
+        struct walk *walk = walk_new(scratch, fa);
+        uint32_t set = 1;
+        for (size_t i = 0; i < length; i++)
+            set = set_step(walk, set, (uint8_t)bytes[i]);
+        if (!walk->full)
+            answer = set_accepts(walk, set) ? ORACLE_YES : ORACLE_NO;
         fa_free(fa);
     }
     arena_free(scratch);

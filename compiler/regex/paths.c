@@ -28,15 +28,18 @@ static void forward_find(struct arena *scratch, struct paths *paths)
     paths->from[0] = NONE;
     for (uint32_t i = 0, queued = 1; i < queued; i++) {
         const struct automaton_state *state = &a->states[queue[i]];
+        uint32_t count = 0;
         arena_grow(scratch, &choices, &capacity, state->transition_count, sizeof *choices);
         for (uint32_t j = 0; j < state->transition_count; j++) {
             const struct transition *step = &state->transitions[j];
+            if (paths->depth[step->target] != NONE)
+                continue;
             uint32_t scalar = readable_best(step->low, step->high);
-            choices[j] = (struct choice){readable_rank(scalar), scalar, step->target};
+            choices[count++] = (struct choice){readable_rank(scalar), scalar, step->target};
         }
-        if (state->transition_count > 1)
-            qsort(choices, state->transition_count, sizeof *choices, choice_compare);
-        for (uint32_t j = 0; j < state->transition_count; j++) {
+        if (count > 1)
+            qsort(choices, count, sizeof *choices, choice_compare);
+        for (uint32_t j = 0; j < count; j++) {
             uint32_t target = choices[j].target;
             if (paths->depth[target] != NONE)
                 continue;
