@@ -13,6 +13,7 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 #include "runtime/worker/capabilities.h"
+#include "runtime/worker/cgroup.h"
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/objects.h"
 #include "runtime/worker/prepare.h"
@@ -50,6 +51,7 @@ void confinement_host_read(struct confinement_host *host)
     if (getrlimit(RLIMIT_NOFILE, &host->open_files) < 0)
         host->open_files = (struct rlimit){.rlim_cur = 1024, .rlim_max = 4096};
     namespaces_probe(host);
+    cgroup_find(host);
 }
 
 void confinement_host_release(struct confinement_host *host)
@@ -275,7 +277,6 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     denies_prepare(&preparing);
     protect_prepare(&preparing);
     layer_neutral(&preparing);
-    limits_prepare(&setup->limits, &setup->confinement->limits, &host->open_files);
     limits_tell(&preparing);
     if (preparing.refused) {
         confinement_release(setup);

@@ -28,7 +28,7 @@ struct confinement_host {
     bool mount_namespaces;     /* mounts can be changed in one of those */
     bool own_proc;             /* a pid namespace in one of those can have its own /proc */
     bool process_list;         /* /proc tells a process's children: kill = tree needs it */
-    int cgroup;                /* O_PATH descriptor of a cgroup v2 that is ours to divide, or -1 */
+    int cgroup;                /* descriptor of a cgroup v2 that is ours to divide, or -1 */
     bool cgroup_memory, cgroup_processes; /* its controllers */
     struct rlimit open_files;  /* RLIMIT_NOFILE for children: what the broker itself was started
                                 * with. Read before raising it; hand it over on a re-exec. */
@@ -81,12 +81,12 @@ struct confinement_directory {
     enum policy_access access;
 };
 
-/* Confines the broker itself, after everything that start-up needs: not dumpable, no_new_privs and
+/* Confines the broker itself, after everything that start-up needs and before the first worker:
+ * divides the delegated cgroup if there is one; not dumpable; no_new_privs and
  * capabilities given up (unless a rule has new_privs = allow; then nothing further either),
  * policy->broker_filter, and, when every rule is confined in the file system, Landlock to the union of
  * their grants, `directories` (none: no Landlock) and what running programs needs. Landlock is left
- * out, with a note, where workers change mounts (it would forbid that) or slots name files. Workers
- * can be started before and after. What it takes away stays away across an exec: a successor at
+ * out, with a note, where workers change mounts (it would forbid that) or slots name files. What it takes away stays away across an exec: a successor at
  * SIGHUP runs inside it (see confinement_broker_digest). Returns 0 or a negative errno after telling
  * why. `setups`: all of them, policy->confinement_count, none NULL. */
 int confinement_broker(const struct policy *policy, const struct confinement_host *host,

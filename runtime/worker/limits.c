@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/worker/confinement.h"
+
 /* prlimit(2) on this process; by number, because the C libraries disagree on the first type. */
 static int limit_exchange(int resource, const struct rlimit *set, struct rlimit *get)
 {
@@ -30,12 +32,14 @@ static void limit_add_set(struct limits *limits, int resource, uint64_t value)
 }
 
 void limits_prepare(struct limits *limits, const struct policy_limits *policy,
-                    const struct rlimit *open_files)
+                    const struct confinement_host *host)
 {
     limits->count = 0;
-    limit_add_set(limits, RLIMIT_AS, policy->memory);
+    if (!host->cgroup_memory)
+        limit_add_set(limits, RLIMIT_AS, policy->memory);
+    if (!host->cgroup_processes)
+        limit_add_set(limits, RLIMIT_NPROC, policy->processes);
     limit_add_set(limits, RLIMIT_FSIZE, policy->file_size);
-    limit_add_set(limits, RLIMIT_NPROC, policy->processes);
     limit_add_set(limits, RLIMIT_CORE, policy->core);
     /* SIGXCPU at the limit, SIGKILL a second later for a program that takes no notice. */
     if (policy->cpu_time != LIMIT_UNSET)
@@ -43,7 +47,7 @@ void limits_prepare(struct limits *limits, const struct policy_limits *policy,
     if (policy->open_files != LIMIT_UNSET)
         limit_add_set(limits, RLIMIT_NOFILE, policy->open_files);
     else
-        limit_add(limits, RLIMIT_NOFILE, open_files->rlim_cur, open_files->rlim_max);
+        limit_add(limits, RLIMIT_NOFILE, host->open_files.rlim_cur, host->open_files.rlim_max);
 }
 
 int limits_apply(const struct limits *limits)

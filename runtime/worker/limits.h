@@ -22,10 +22,13 @@ struct limits {
     size_t count;
 };
 
-/* What a child gets. `open_files`: RLIMIT_NOFILE where the policy does not set one, because the
- * broker has raised its own. A limit above the hard limit in force stays at that one. */
+struct confinement_host;
+
+/* What a child gets. host->open_files is its RLIMIT_NOFILE where the policy does not set one, because
+ * the broker has raised its own. What the worker's cgroup limits needs no rlimit. A limit above the
+ * hard limit in force stays at that one. */
 void limits_prepare(struct limits *limits, const struct policy_limits *policy,
-                    const struct rlimit *open_files);
+                    const struct confinement_host *host);
 
 /* Sets them on the calling process. Returns 0 or a negative errno. setrlimit(2). */
 int limits_apply(const struct limits *limits);

@@ -14,6 +14,7 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 #include "runtime/worker/capabilities.h"
+#include "runtime/worker/cgroup.h"
 #include "runtime/worker/seccomp.h"
 #include "runtime/worker/setup.h"
 
@@ -181,6 +182,9 @@ static int files_ruleset(const struct own *own, const struct confinement_directo
     int status = allow_own_paths(ruleset, &layer);
     if (status == 0)
         status = allow_programs(own, ruleset, &layer);
+    if (status == 0 && own->host->cgroup >= 0)
+        status = landlock_allow_path(ruleset, &layer, own->host->cgroup, true,
+                                     landlock_access_rights(ACCESS_WRITE, true));
     for (size_t i = 0; status == 0 && i < directory_count; i++)
         status = landlock_allow_path(ruleset, &layer, directories[i].descriptor, true,
                                      landlock_access_rights(directories[i].access, true));
@@ -218,7 +222,10 @@ int confinement_broker(const struct policy *policy, const struct confinement_hos
 
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return tell_failure(&own, "not dumpable", -errno);
-    int status = privileges_give_up(&own);
+    int status = cgroup_divide(host);
+    if (status < 0)
+        return tell_failure(&own, "the delegated cgroup cannot be divided", status);
+    status = privileges_give_up(&own);
     if (status < 0 || keeps_privileges(policy))
         return status;
     if (policy->broker_confines_files)

@@ -51,9 +51,9 @@ static size_t collect(const struct setup_objects *objects, int *kept, size_t cou
     return count;
 }
 
-int prelude_descriptors(const struct confinement_setup *setup, int control)
+int prelude_descriptors(const struct confinement_setup *setup, int control, int also)
 {
-    int kept[SETUP_OBJECTS_MAX + 1];
+    int kept[SETUP_OBJECTS_MAX + 2];
     size_t count = 0;
 
     count = collect(&setup->grants, kept, count);
@@ -62,6 +62,8 @@ int prelude_descriptors(const struct confinement_setup *setup, int control)
     count = collect(&setup->hidden, kept, count);
     count = collect(&setup->guarded, kept, count);
     kept[count++] = control;
+    if (also >= 0)
+        kept[count++] = also;
     qsort(kept, count, sizeof kept[0], by_number);
 
     unsigned next = 3;

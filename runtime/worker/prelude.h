@@ -7,9 +7,9 @@
 
 struct confinement_setup;
 
-/* Closes every descriptor but `control` and the setup's own; 0, 1 and 2 become /dev/null. Returns 0
- * or a negative errno. */
-int prelude_descriptors(const struct confinement_setup *setup, int control);
+/* Closes every descriptor but `control`, `also` (-1: none) and the setup's own; 0, 1 and 2 become
+ * /dev/null. Returns 0 or a negative errno. */
+int prelude_descriptors(const struct confinement_setup *setup, int control, int also);
 
 /* A session of its own without a terminal, every signal at its default and blocked (a stop of the
  * whole service must not take the workers before their calls), subreaper of what it will start, out

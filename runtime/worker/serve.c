@@ -30,6 +30,8 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 #include "runtime/worker/apply.h"
+#include "runtime/worker/cgroup.h"
+#include "runtime/worker/limits.h"
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
 #include "runtime/worker/protocol.h"
@@ -60,8 +62,11 @@ struct serving {
     pid_t leader; /* the direct child, unreaped; 0: idle */
     bool leader_ended;
     bool killing; /* until nothing is left */
+    bool forks_forbidden;
     uint32_t kill_again_ms;
 
+    struct limits limits; /* of each child */
+    struct cgroup cgroup;
     struct tree tree;
     struct rulesets rulesets;
     char *arguments[WORKER_ARGUMENTS_MAX + 1];
@@ -126,6 +131,7 @@ static void kill_everything(struct serving *serving)
 {
     serving->killing = true;
     serving->kill_again_ms = KILL_AGAIN_MIN_MS;
+    serving->forks_forbidden = cgroup_forbid_forks(&serving->cgroup);
 }
 
 /* The C library's waitid has no place for the usage. */
@@ -141,6 +147,9 @@ static void call_end(struct serving *serving)
 {
     siginfo_t ended;
     waitid(P_PID, (id_t)serving->leader, &ended, WEXITED | WNOHANG);
+    if (serving->forks_forbidden)
+        cgroup_allow_forks(&serving->cgroup);
+    serving->forks_forbidden = false;
     serving->leader = 0;
     serving->leader_ended = false;
     serving->killing = false;
@@ -250,6 +259,7 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
     const char *path = NULL, *directory = NULL;
     struct spawn spawn = {
         .setup = serving->setup,
+        .limits = &serving->limits,
         .input = descriptors[0],
         .output = descriptors[1],
         .error = descriptors[2],
@@ -460,10 +470,12 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     serving->setup = setup;
     serving->control = control;
     serving->memory = memory;
-    int status = prelude_descriptors(setup, control);
+    int in_group = cgroup_enter(setup->host, &setup->confinement->limits, &serving->cgroup);
+    int status = prelude_descriptors(setup, control, serving->cgroup.processes);
     if (status < 0)
         _exit(1); /* no control socket to say it on: the broker sees the end */
-    status = prelude_process();
+    status = in_group < 0 ? in_group : prelude_process();
+    limits_prepare(&serving->limits, &setup->confinement->limits, setup->host);
     serving->signals = status < 0 ? status : prelude_signals();
     if (serving->signals < 0)
         status = serving->signals;

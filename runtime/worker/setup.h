@@ -11,7 +11,6 @@
 
 #include "runtime/worker/confinement.h"
 #include "runtime/worker/landlock.h"
-#include "runtime/worker/limits.h"
 
 /* An object of the file system that the confinement speaks of. */
 struct setup_object {
@@ -34,8 +33,6 @@ struct confinement_setup {
     const struct policy_confinement *confinement;
     uint32_t index;
     const struct confinement_host *host;
-    struct limits limits;
-
     bool filters; /* the seccomp filter is in force here */
 
     /* The layer that each child adds for itself. All zero: none. */

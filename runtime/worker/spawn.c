@@ -79,7 +79,7 @@ static int child_main(void *argument)
         if (nice(confinement->nice) == -1 && errno != 0)
             child_fail(spawn, STAGE_CONFINE, errno);
     }
-    int status = limits_apply(&spawn->setup->limits);
+    int status = limits_apply(spawn->limits);
     if (status == 0 && spawn->ruleset >= 0)
         status = landlock_restrict(spawn->ruleset);
     if (status == 0 && confinement->filter && confinement->filter->per_call)

@@ -15,10 +15,12 @@
 #define SPAWN_STACK_BYTES ((size_t)64 * 1024)
 
 struct confinement_setup;
+struct limits;
 
 struct spawn {
     const struct policy_attributes *attributes;
     const struct confinement_setup *setup;
+    const struct limits *limits;
     int input, output, error; /* become 0, 1, 2; all above 2 */
     int executable;
     const char *path; /* of the executable */

@@ -1,0 +1,187 @@
+/* Workers in a delegated cgroup. Needs a cgroup v2 hierarchy in which this process may make groups
+ * (root, or a delegated group); what the kernel offers there in controllers is what is tested: on a
+ * host that still binds `memory` and `pids` to version 1, only the groups themselves are. */
+#define _GNU_SOURCE 1
+
+#include "tests/unit/worker_fixture.h"
+
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/xattr.h>
+
+#include "runtime/worker/cgroup.h"
+
+#define CGROUP2_MAGIC 0x63677270
+
+struct delegated {
+    char path[PATH_MAX];
+    bool memory, processes;
+};
+
+static bool file_write(const char *directory, const char *name, const char *text)
+{
+    char path[2 * PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    if (file >= 0)
+        close(file);
+    return written;
+}
+
+static bool file_has(const char *directory, const char *name, const char *word)
+{
+    char path[2 * PATH_MAX], text[4096] = "";
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t length = read_whole(file, text, sizeof text - 1);
+    close(file);
+    return length > 0 && strstr(text, word);
+}
+
+/* A group of the test's own at the hierarchy's root, marked as systemd marks those that it gives
+ * away. */
+static bool delegated_make(struct delegated *delegated)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    struct statfs system;
+    for (size_t i = 0; i < 2; i++) {
+        if (statfs(mounts[i], &system) < 0 || system.f_type != CGROUP2_MAGIC)
+            continue;
+        snprintf(delegated->path, sizeof delegated->path, "%s/sluice-test-%d", mounts[i],
+                 getpid());
+        if (mkdir(delegated->path, 0755) < 0)
+            return false;
+        file_write(mounts[i], "cgroup.subtree_control", "+memory");
+        file_write(mounts[i], "cgroup.subtree_control", "+pids");
+        delegated->memory = file_has(delegated->path, "cgroup.controllers", "memory");
+        delegated->processes = file_has(delegated->path, "cgroup.controllers", "pids");
+        setxattr(delegated->path, "user.delegate", "1", 1, 0);
+        return true;
+    }
+    return false;
+}
+
+static void delegated_end(const struct delegated *delegated)
+{
+    char command[3 * PATH_MAX];
+    snprintf(command, sizeof command,
+             "for try in $(seq 100); do find '%s' -depth -type d -exec rmdir {} + 2>/dev/null; "
+             "test -d '%s' || exit 0; sleep 0.05; done; exit 1",
+             delegated->path, delegated->path);
+    assert_int_equal(system(command), 0);
+}
+
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static size_t worker_groups(const char *path)
+{
+    char command[3 * PATH_MAX], count[16] = "";
+    snprintf(command, sizeof command, "ls '%s' | grep -c sluice-worker-", path);
+    FILE *list = popen(command, "r");
+    NEED(list && fgets(count, sizeof count, list));
+    pclose(list);
+    return (size_t)atoi(count);
+}
+
+/* The broker's part, in a child that lives in the group. */
+static _Noreturn void broker(const struct delegated *delegated)
+{
+    struct fixture f;
+    char script[512];
+
+    NEED(file_write(delegated->path, "cgroup.procs", "0"));
+    fixture_make(&f);
+    if (delegated->memory || delegated->processes) {
+        NEED(f.host.cgroup >= 0);
+        NEED(f.host.cgroup_memory == delegated->memory);
+        NEED(f.host.cgroup_processes == delegated->processes);
+        f.confinement.limits.memory = (uint64_t)64 << 20;
+        f.confinement.limits.processes = 20;
+    } else {
+        NEED(f.host.cgroup < 0);
+        f.host.cgroup = open(delegated->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    NEED(fixture_prepare(&f));
+    NEED(confinement_broker(&f.policy, &f.host, &f.setup, NULL, 0, fixture_tell, &f) == 0);
+    NEED(file_has(delegated->path, "sluice-broker/cgroup.procs", "\n"));
+    fixture_start(&f);
+    /* the call is in the worker's group, and the broker is not */
+    NEED(fixture_shell(&f, "grep '^0::' /proc/$$/cgroup | grep -q /sluice-worker-") == 0);
+    NEED(!file_has("/proc/self", "cgroup", "sluice-worker-"));
+    NEED(worker_groups(delegated->path) == 1);
+    if (delegated->memory)
+        NEED(fixture_shell(&f, "/usr/bin/python3 -c 'import os\n"
+                               "if os.fork() == 0: x = b\"x\" * (200 << 20)\n"
+                               "else: raise SystemExit(os.wait()[1])'") == 9);
+    if (delegated->processes) {
+        snprintf(script, sizeof script,
+                 "for i in $(seq 40); do sleep 600 & done 2>/dev/null; exit 7");
+        f.attributes.kill = KILL_TREE_ON_EXIT;
+        NEED(fixture_shell(&f, script) != 7);
+        NEED(fixture_shell(&f, "exit 3") == 3); /* and may fork again */
+        NEED(fixture_shell(&f, "true & wait; exit 4") == 4);
+    }
+    fixture_end(&f);
+    /* what a dead worker left goes with the next one's start */
+    fixture_make(&f);
+    NEED(f.host.cgroup >= 0 || !(delegated->memory || delegated->processes));
+    if (f.host.cgroup < 0)
+        f.host.cgroup = open(delegated->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fixture_start(&f);
+    NEED(fixture_shell(&f, "exit 0") == 0);
+    NEED(worker_groups(delegated->path) == 1);
+    fixture_end(&f);
+    _exit(0);
+}
+
+static void a_worker_has_a_group_of_its_own(void **state)
+{
+    struct delegated delegated;
+    (void)state;
+    if (!delegated_make(&delegated))
+        skip();
+    if (!delegated.memory || !delegated.processes)
+        print_message("           controllers here: memory %s, pids %s\n",
+                      delegated.memory ? "yes" : "no", delegated.processes ? "yes" : "no");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        broker(&delegated);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    delegated_end(&delegated);
+    assert_int_equal(status, 0);
+}
+
+static void what_is_not_delegated_is_left_alone(void **state)
+{
+    struct confinement_host host = {.uid = (uint32_t)geteuid()};
+    (void)state;
+    cgroup_find(&host);
+    /* the test's own group is shared with whoever started it */
+    assert_int_equal(host.cgroup, -1);
+    assert_int_equal(cgroup_divide(&host), 0);
+    struct cgroup cgroup;
+    const struct policy_limits limits = {.memory = 1, .processes = 1};
+    assert_int_equal(cgroup_enter(&host, &limits, &cgroup), 0);
+    assert_false(cgroup_forbid_forks(&cgroup));
+    cgroup_allow_forks(&cgroup);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_worker_has_a_group_of_its_own),
+        cmocka_unit_test(what_is_not_delegated_is_left_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
