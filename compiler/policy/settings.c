@@ -62,8 +62,9 @@ static bool read_path(struct check *check, struct settings *settings, enum attri
                       const struct tree_value *value)
 {
     struct policy_template path = {0};
-    bool per_call = key == KEY_STDOUTFILE || key == KEY_STDERRFILE;
-    if (!(per_call && value_is(value, "none")) &&
+    bool capture = key == KEY_STDOUTFILE || key == KEY_STDERRFILE;
+    bool per_call = capture || key == KEY_LOGFILE;
+    if (!(capture && value_is(value, "none")) &&
         !template_parse(check, key_definitions[key].name, value,
                         per_call ? TEMPLATE_OF_CALL : TEMPLATE_OF_BROKER, &path))
         return false;

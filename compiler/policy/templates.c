@@ -197,7 +197,7 @@ static size_t read_call_value(struct reader *reader, uint32_t at)
             diagnostic_error(check->diagnostics, span,
                              "%s: `#$%s` differs from call to call and cannot stand here",
                              reader->key, found->name);
-        check_hint(check, error, "only stdoutfile and stderrfile are opened for each call");
+        check_hint(check, error, "only logfile, stdoutfile and stderrfile take values of the call");
         return 0;
     }
     end_text(reader);

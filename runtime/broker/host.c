@@ -365,8 +365,11 @@ void host_check_files(struct broker *broker, struct host_report *report)
     if (host_socket_path(broker, path, sizeof(path), &create, report) >= 0)
         parent_check(path, PATH_PRIVATE, "socket",
                      policy->audit_strict ? CONFINEMENT_ERROR : CONFINEMENT_NOTE, report);
+    /* As the trail itself names it at a start: values of the call are the broker's own. */
+    struct template_call now = {
+        .pid = getpid(), .uid = geteuid(), .realtime_ms = clock_wall_ms()};
     if (template_is_set(&policy->logfile) &&
-        template_expand(&policy->logfile, &broker->templates, NULL, path, sizeof(path), &failure) >=
+        template_expand(&policy->logfile, &broker->templates, &now, path, sizeof(path), &failure) >=
             0)
         parent_check(path, 0, "logfile", CONFINEMENT_ERROR, report);
 }
