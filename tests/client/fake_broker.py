@@ -234,7 +234,10 @@ class FakeBroker:
             assert self.changed.wait_for(lambda: not channel.starting, 30)
             for running, child in self.children:
                 if running is channel and child.poll() is None:
-                    os.killpg(child.pid, number)
+                    try:
+                        os.killpg(child.pid, number)
+                    except ProcessLookupError:
+                        pass  # it has ended, and its waiter has not said so yet
         self.note(self.signals, signal.Signals(number))
 
     def handle(self, frame, channel):

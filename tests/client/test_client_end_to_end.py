@@ -15,7 +15,8 @@ import pytest
 
 from client_helpers import ROOT, clean_environment
 from denied import deny
-from test_client_signals import INTERACTIVE, wait_for_text
+from test_client_signals import (FORWARDED, INTERACTIVE, REPORTER, quit_reporter, state_of,
+                                 wait_for_text, wait_until)
 
 RULES = r"""
 defaults:
@@ -29,8 +30,8 @@ echo #words...{0,30}
 sh -c #script
   allow_any = script
 
-sh -c #script signals
-  allow_any = script
+python3 -c #program signals
+  allow_any = program
   forward = int,term,hup,quit,winch,tstp,cont,usr1,usr2
 
 sh -c #script deaf
@@ -116,7 +117,7 @@ def test_refusals_say_why(run, at):
 
 
 def test_a_closed_standard_output(run, at):
-    result = run(at, "sh", "-c", "readlink /proc/$$/fd/0 /proc/$$/fd/1 >&2",
+    result = run(at, "sh", "-c", "all=$(readlink /proc/$$/fd/0 /proc/$$/fd/1); echo \"$all\" >&2",
                  preexec_fn=lambda: (os.close(0), os.close(1)))
     assert (result.returncode, result.stderr) == (0, b"/dev/null\n/dev/null\n")
 
@@ -146,7 +147,7 @@ def test_listing_and_links(run, at, tmp_path, client):
     menu = result.stdout.decode()
     assert "; Says things.\necho #words...{0,30}\n" in menu
     assert run(at, "--shims", str(tmp_path / "d")).stdout.decode().split() == [
-        "echo", "sh", "wc", "python3", "env", "pwd", "sleep"]
+        "echo", "sh", "python3", "wc", "env", "pwd", "sleep"]
     assert run(at, "one", "two", program=str(tmp_path / "d/echo")).stdout == b"one two\n"
 
 
@@ -182,19 +183,26 @@ def test_a_sandbox_without_socketpairs_too(run, at, client):
     connection.close()
 
 
-TRAP = ("for s in INT TERM HUP QUIT WINCH TSTP CONT USR1 USR2; do trap \"echo $s\" $s; done; "
-        "echo ready; while read x; do :; done; while [ -z \"$x\" ]; do read x; done")
-
-
-@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "WINCH", "CONT", "USR1", "USR2"])
+@pytest.mark.parametrize("name", [name for name in FORWARDED if name != "TSTP"])
 def test_signals(start, at, name):
-    process = start(at, "sh", "-c", TRAP, "signals", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = start(at, "python3", "-c", REPORTER, "signals", stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE)
     wait_for_text(process.stdout.fileno(), b"ready\n")
     process.send_signal(getattr(signal, "SIG" + name))
-    wait_for_text(process.stdout.fileno(), name.encode() + b"\n")
-    process.stdin.write(b"end\n")
-    process.stdin.close()
-    assert process.wait(30) is not None
+    wait_for_text(process.stdout.fileno(), b"SIG%s\n" % name.encode())
+    quit_reporter(process)
+
+
+def test_stop_and_continue(start, at):
+    process = start(at, "python3", "-c", REPORTER, "signals", stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, process_group=0)
+    wait_for_text(process.stdout.fileno(), b"ready\n")
+    process.send_signal(signal.SIGTSTP)
+    wait_for_text(process.stdout.fileno(), b"SIGTSTP\n")
+    wait_until(lambda: state_of(process.pid) == "T")
+    process.send_signal(signal.SIGCONT)
+    wait_for_text(process.stdout.fileno(), b"SIGCONT\n")
+    quit_reporter(process)
 
 
 def test_the_rule_says_which_signals(start, at):
