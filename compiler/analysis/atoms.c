@@ -42,7 +42,7 @@ struct atoms *atoms_new(struct arena *arena)
 
 static bool language_equal(struct token_language a, struct token_language b)
 {
-    if (a.cap != b.cap || !a.automaton != !b.automaton)
+    if (a.cap != b.cap || a.uncapped != b.uncapped || !a.automaton != !b.automaton)
         return false;
     if (!a.automaton)
         return strcmp(a.opaque, b.opaque) == 0;
@@ -103,6 +103,7 @@ uint32_t atoms_language(struct atoms *atoms, struct token_language language)
 struct product_state {
     uint32_t from;
     uint32_t scalar;
+    uint32_t depth; /* scalars of the shortest value that leads here */
 };
 
 struct product {
@@ -140,6 +141,22 @@ static struct value product_value(struct product *product, uint32_t state)
     return (struct value){bytes, (size_t)(end - begin)};
 }
 
+/* The longest value of a language that a request can hold, in bytes. */
+static uint32_t language_cap(const struct token_language *language)
+{
+    return language->uncapped ? UINT32_MAX : language->cap ? language->cap : POLICY_VALUE_MAX;
+}
+
+/* Whether some language of an atom would refuse its value for its length: another value of as many
+ * characters, but fewer bytes, may be accepted. */
+static bool value_is_over_a_cap(const struct atoms *atoms, const struct atom *atom)
+{
+    for (size_t i = 0; i < atom->language_count; i++)
+        if (atom->value.length > language_cap(&atoms->languages[atom->languages[i]]))
+            return true;
+    return false;
+}
+
 static void product_accept(struct product *product, uint32_t state)
 {
     const struct number_key *key = &product->table.keys[state];
@@ -159,8 +176,10 @@ static void product_accept(struct product *product, uint32_t state)
     struct answer *answer = product->answer;
     arena_grow(atoms->arena, &answer->atoms, &product->atom_capacity, answer->count + 1,
                sizeof *answer->atoms);
-    answer->atoms[answer->count++] = (struct atom){product->accepted.keys[at].numbers, count,
-                                                   product_value(product, state), false};
+    struct atom *atom = &answer->atoms[answer->count++];
+    *atom = (struct atom){product->accepted.keys[at].numbers, count, product_value(product, state),
+                          false};
+    atom->uncertain = value_is_over_a_cap(atoms, atom);
 }
 
 /* Which scalar of a range to show: a letter, else a digit, else printable, else the lowest. */
@@ -191,9 +210,12 @@ static bool product_step(struct product *product, uint32_t state, uint32_t low, 
     struct number_key key = product->table.keys[state];
     struct atoms *atoms = product->atoms;
     size_t count = 0;
+    uint32_t depth = product->states[state].depth + 1;
     for (size_t i = 0; i < key.count; i += 2) {
-        const struct automaton_state *from =
-            &atoms->languages[key.numbers[i]].automaton->states[key.numbers[i + 1]];
+        const struct token_language *language = &atoms->languages[key.numbers[i]];
+        const struct automaton_state *from = &language->automaton->states[key.numbers[i + 1]];
+        if (depth > language_cap(language))
+            continue;
         size_t first = 0, last = from->transition_count;
         while (first < last) {
             size_t middle = (first + last) / 2;
@@ -217,7 +239,7 @@ static bool product_step(struct product *product, uint32_t state, uint32_t low, 
         return false;
     arena_grow(atoms->arena, &product->states, &product->state_capacity, (size_t)to + 1,
                sizeof *product->states);
-    product->states[to] = (struct product_state){state, scalar_readable(low, high)};
+    product->states[to] = (struct product_state){state, scalar_readable(low, high), depth};
     product_accept(product, to);
     return true;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "compiler/analysis/changes.h"
 #include "compiler/analysis/number_table.h"
 #include "compiler/base/arena.h"
 
@@ -53,6 +54,22 @@ static const struct space_rule *leaf_decider(const struct space_leaf *leaf,
     return first;
 }
 
+/* A word that follows the host in one policy and is fixed in the other: they agree on the host that
+ * the analyses speak of (token_language.h), and on no other. */
+static void compare_words_of(struct changes *changes, const struct model_rule *old_rule,
+                             const struct model_rule *new_rule)
+{
+    for (size_t t = 0; t < old_rule->token_count && t < new_rule->token_count; t++) {
+        const struct model_token *from = &old_rule->tokens[t], *to = &new_rule->tokens[t];
+        if (from->kind == TOKEN_EXPANSION && to->kind == TOKEN_LITERAL)
+            change_add(changes, DIRECTION_WIDER, "word",
+                       describe_path(changes->arena, &from->expansion), to->pieces[0].literal);
+        if (from->kind == TOKEN_LITERAL && to->kind == TOKEN_EXPANSION)
+            change_add(changes, DIRECTION_WIDER, "word", from->pieces[0].literal,
+                       describe_path(changes->arena, &to->expansion));
+    }
+}
+
 static void differ_leaf(struct differ *differ, const struct space_leaf *leaf,
                         const struct space_rule *rules)
 {
@@ -69,6 +86,7 @@ static void differ_leaf(struct differ *differ, const struct space_leaf *leaf,
     } else {
         struct changes changes = {.arena = differ->arena};
         compare_rules(&changes, old_rule->rule, new_rule->rule);
+        compare_words_of(&changes, old_rule->rule, new_rule->rule);
         if (!changes.count)
             return;
         difference.kind = DIFFERENCE_DECIDED;

@@ -12,6 +12,7 @@ struct token_language {
     const struct automaton *automaton; /* the leading-dash rule applied; NULL: known only at run time */
     const char *opaque; /* then: a text that equal such languages share, and others do not */
     uint32_t cap;       /* longest value in bytes where that is over the default cap and can matter; else 0 */
+    bool uncapped;      /* a literal or several parts: longer than one slot's value can be */
 };
 
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,

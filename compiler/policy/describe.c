@@ -25,7 +25,7 @@ static const char *keep(struct arena *arena, struct buffer *text)
     return copy;
 }
 
-static const char *number_text(struct arena *arena, enum attribute_key key, uint64_t number)
+const char *describe_number(struct arena *arena, enum attribute_key key, uint64_t number)
 {
     if (number == LIMIT_UNSET)
         return "none";
@@ -53,7 +53,7 @@ static void add_number(struct arena *arena, struct descriptions *all, enum attri
 {
     struct settings initial;
     settings_initial(&initial);
-    add(arena, all, key_definitions[key].name, number_text(arena, key, number),
+    add(arena, all, key_definitions[key].name, describe_number(arena, key, number),
         number == initial.number[key]);
 }
 
@@ -66,6 +66,11 @@ static void add_path(struct arena *arena, struct descriptions *all, enum attribu
 const char *describe_path(struct arena *arena, const struct policy_template *path)
 {
     return path->count ? template_text(arena, path) : "none";
+}
+
+const char *describe_set(enum policy_path_set set)
+{
+    return settings_set_name(set);
 }
 
 /* ---- the call -------------------------------------------------------------------------------- */

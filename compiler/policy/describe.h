@@ -3,6 +3,7 @@
 #ifndef SLUICE_DESCRIBE_H
 #define SLUICE_DESCRIBE_H
 
+#include "compiler/policy/keys.h"
 #include "compiler/policy/model.h"
 
 struct description {
@@ -22,6 +23,13 @@ struct descriptions describe_attributes(struct arena *arena,
 
 /* Every confinement key in force on a rule. */
 struct descriptions describe_confinement(struct arena *arena, const struct model_rule *rule);
+
+/* The value of a key whose form is a number, a duration, a size or words, as a rules file writes it
+ * ("2m", "64M", "control, shell"): what model.h holds for it, 0 or LIMIT_UNSET where that is "none". */
+const char *describe_number(struct arena *arena, enum attribute_key key, uint64_t number);
+
+/* The name of a set of paths: "@system". */
+const char *describe_set(enum policy_path_set set);
 
 /* A path template as written: "$HOME/x/#$call"; "none" when it is not set. */
 const char *describe_path(struct arena *arena, const struct policy_template *path);
