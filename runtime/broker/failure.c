@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
+
+#include "runtime/shared/format.h"
 
 int failure_set(struct failure *failure, int error, const char *format, ...)
 {
@@ -11,9 +12,10 @@ int failure_set(struct failure *failure, int error, const char *format, ...)
     int saved = errno;
     va_list arguments;
     va_start(arguments, format);
+    struct text text;
     failure->error = error;
-    if (vsnprintf(failure->text, sizeof failure->text, format, arguments) < 0)
-        failure->text[0] = '\0';
+    text_start(&text, failure->text, sizeof failure->text);
+    text_append_list(&text, format, arguments);
     va_end(arguments);
     errno = saved;
     return -1;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +18,7 @@
 #include "runtime/broker/resolve.h"
 #include "runtime/broker/users.h"
 #include "runtime/shared/descriptors.h"
+#include "runtime/shared/format.h"
 
 #define NO_CONFINEMENT UINT32_MAX
 #define PASSWD "/etc/passwd"
@@ -26,10 +26,12 @@
 void host_tell(struct host_report *report, enum confinement_gravity gravity, const char *format, ...)
 {
     char line[FAILURE_TEXT_MAX];
+    struct text text;
     va_list arguments;
 
+    text_start(&text, line, sizeof(line));
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
+    text_append_list(&text, format, arguments);
     va_end(arguments);
     report->errors += gravity == CONFINEMENT_ERROR;
     report->missing += gravity == CONFINEMENT_MISSING;
@@ -81,14 +83,16 @@ static void rule_templates_require(const struct broker *broker, uint32_t rule,
         {&attributes->stdoutfile, "stdoutfile"},
         {&attributes->stderrfile, "stderrfile"},
     };
-    char what[FAILURE_TEXT_MAX];
+    char buffer[FAILURE_TEXT_MAX];
+    struct text what;
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (!template_is_set(all[i].template))
             continue;
-        snprintf(what, sizeof(what), "%s:%u: %s", broker->policy->file,
-                 (unsigned)broker->policy->lines[rule], all[i].key);
-        template_require(broker, all[i].template, what, report);
+        text_start(&what, buffer, sizeof(buffer));
+        text_append_format(&what, "%s:%u: %s", broker->policy->file,
+                           (unsigned)broker->policy->lines[rule], all[i].key);
+        template_require(broker, all[i].template, buffer, report);
     }
 }
 
@@ -239,21 +243,23 @@ int host_socket_path(const struct broker *broker, char *path, size_t size, bool 
                      struct host_report *report)
 {
     struct failure failure;
-    int length;
+    struct text text;
 
+    text_start(&text, path, size);
     *create = false;
     if (broker->options.socket && broker->options.socket[0] == '/') {
-        length = snprintf(path, size, "%s", broker->options.socket);
+        text_append(&text, broker->options.socket);
     } else if (broker->options.socket) {
-        length = snprintf(path, size, "%s/%s", broker->directory, broker->options.socket);
+        text_append_format(&text, "%s/%s", broker->directory, broker->options.socket);
     } else if (template_is_set(&broker->policy->socket)) {
         *create = true;
-        length = (int)template_expand(&broker->policy->socket, &broker->templates, NULL, path, size,
-                                      &failure);
+        ssize_t length = template_expand(&broker->policy->socket, &broker->templates, NULL, path,
+                                         size, &failure);
         if (length < 0) {
             host_tell(report, CONFINEMENT_ERROR, "socket: %s", failure.text);
             return -1;
         }
+        return (int)length;
     } else {
         *create = true;
         if (broker->templates.runtime[0] == '\0') {
@@ -261,14 +267,14 @@ int host_socket_path(const struct broker *broker, char *path, size_t size, bool 
                       "XDG_RUNTIME_DIR is not set: say where the socket is to be with --socket");
             return -1;
         }
-        length = snprintf(path, size, "%s/sluice/%s.sock", broker->templates.runtime,
-                          broker->policy->name);
+        text_append_format(&text, "%s/sluice/%s.sock", broker->templates.runtime,
+                           broker->policy->name);
     }
-    if (length < 0 || (size_t)length >= size) {
+    if (text.truncated) {
         host_tell(report, CONFINEMENT_ERROR, "socket: the path is too long");
         return -1;
     }
-    return length;
+    return (int)text.length;
 }
 
 void host_check_self(const struct broker *broker, struct host_report *report)
@@ -298,11 +304,13 @@ void host_check_self(const struct broker *broker, struct host_report *report)
 static bool file_raises_privileges(int file)
 {
     char link[64], value[64];
+    struct text text;
     struct stat status;
 
     if (fstat(file, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) != 0)
         return true;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+    text_start(&text, link, sizeof(link));
+    text_append_format(&text, "/proc/self/fd/%d", file);
     return getxattr(link, "security.capability", value, sizeof(value)) > 0; /* capabilities(7) */
 }
 

@@ -5,7 +5,6 @@
 #define _GNU_SOURCE 1 /* MAP_ANONYMOUS */
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -23,6 +22,14 @@
 #include "runtime/shared/descriptors.h"
 
 #define NUMBER_MAX 24 /* a decimal number with its NUL */
+
+static void number_write(char *buffer, uint64_t number)
+{
+    struct text text;
+
+    text_start(&text, buffer, NUMBER_MAX);
+    text_append_unsigned(&text, number);
+}
 
 void reload_prepare(struct broker *broker, const char *path)
 {
@@ -84,7 +91,7 @@ static void image_replace(struct broker *broker, int executable, int file)
     char name[] = "agent-broker", serve[] = "serve", resume[] = "--resume", socket[] = "--socket";
     char *argv[] = {name, serve, resume, number, NULL, NULL, NULL};
 
-    snprintf(number, sizeof(number), "%d", file);
+    number_write(number, (uint64_t)file);
     if (broker->options.socket) {
         argv[4] = socket;
         argv[5] = (char *)(uintptr_t)broker->options.socket;
@@ -157,9 +164,8 @@ static void check_run(const struct broker *broker)
     char *argv[] = {name, command, takes_over, format, inherits, digest, NULL, NULL, NULL};
     sigset_t none;
 
-    snprintf(format, sizeof(format), "%u", STATE_FORMAT);
-    snprintf(digest, sizeof(digest), "%llu",
-             (unsigned long long)confine_digest(broker->policy));
+    number_write(format, STATE_FORMAT);
+    number_write(digest, confine_digest(broker->policy));
     if (broker->options.socket) {
         argv[6] = socket;
         argv[7] = (char *)(uintptr_t)broker->options.socket;
@@ -209,7 +215,9 @@ static void check_read(const struct reload *reload, char *line, size_t size)
         const char *found = strstr(output, marks[i]);
         if (!found)
             continue;
-        snprintf(line, size, "%.*s", (int)strcspn(found, "\n"), found);
+        struct text text;
+        text_start(&text, line, size);
+        text_append_bytes(&text, found, strcspn(found, "\n"));
         return;
     }
 }

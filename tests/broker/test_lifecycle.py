@@ -346,6 +346,20 @@ def test_a_manifest_that_cannot_be_opened(compile_rules, home):
     assert not (home / "s").exists()
 
 
+def test_an_executable_that_others_can_write(compile_rules, home):
+    for mode, defaults, refused in ((0o757, "", True), (0o775, "", False),
+                                    (0o777, "audit = best-effort", False)):
+        binary = home / f"broker-{mode:o}"
+        shutil.copy(compile_rules(with_defaults(SH, defaults)), binary)
+        binary.chmod(mode)
+        done = subprocess.run([binary, "check-host"], stdout=subprocess.PIPE, timeout=60,
+                              env=environment(home, XDG_RUNTIME_DIR=str(home)))
+        assert done.returncode == refused and b"can be written" in done.stdout
+        if refused:
+            code, err = serve(binary, "--socket", str(home / "s"), env=environment(home))
+            assert code == 2 and "can be written by everybody" in err
+
+
 def test_check_host(compile_rules, home):
     def check(rules, **env):
         done = subprocess.run([compile_rules(rules), "check-host"], stdout=subprocess.PIPE,

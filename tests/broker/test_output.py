@@ -1,0 +1,236 @@
+"""Output that is captured: to the caller and to the file, unchanged, whoever is slow or gone."""
+import hashlib
+import os
+import stat
+import threading
+import time
+
+import pytest
+from wire import Connection, Output, wait_for
+
+SH = "sh -c #script\n  allow_any = script\n"
+BOTH = SH + "  stdoutfile = $HOME/log/#$call.out\n  stderrfile = $HOME/log/#$call.err\n"
+
+
+def out(home, call=1, kind="out"):
+    return home / "log" / f"{call}.{kind}"
+
+
+def test_both_streams_go_both_ways(start_broker, home):
+    broker = start_broker(BOTH)
+    with Output() as stdout, Output() as stderr:
+        reply = broker.call("sh", "-c", "echo one; echo two >&2; echo three", stdout=stdout,
+                            stderr=stderr)
+        assert reply.status == 0
+        assert stdout.read() == b"one\nthree\n"
+        assert stderr.read() == b"two\n"
+    assert out(home).read_bytes() == b"one\nthree\n"
+    assert out(home, kind="err").read_bytes() == b"two\n"
+    assert stat.S_IMODE(out(home).stat().st_mode) == 0o600
+    start, event = broker.events("start")[0], broker.wait_event("exit")
+    assert (start["stdout"], start["stderr"]) == (str(out(home)), str(out(home, kind="err")))
+    assert (event["stdout_bytes"], event["stderr_bytes"]) == (10, 4)
+
+
+def test_much_output_is_whole_on_both_sides(start_broker, home):
+    broker = start_broker(BOTH)
+    size = 30_000_000
+    digest, count = hashlib.sha256(), 0
+    with Connection(broker.socket) as connection, Output() as stdout:
+        connection.send1(["sh", "-c", f"head -c {size} /dev/urandom"], stdout=stdout)
+        stdout.close_writer()
+        while part := os.read(stdout.end, 1 << 20):
+            digest.update(part)
+            count += len(part)
+        assert connection.reply().status == 0
+    assert count == size
+    assert broker.wait_event("exit")["stdout_bytes"] == size
+    assert hashlib.sha256(out(home).read_bytes()).digest() == digest.digest()
+
+
+def test_more_than_a_pipe_holds_before_anybody_reads(start_broker, home):
+    """64 KiB + 1: waiting for the child's end before reading its output would hang here."""
+    broker = start_broker(BOTH)
+    with Connection(broker.socket) as connection, Output() as stdout:
+        connection.send1(["sh", "-c", "head -c 65537 /dev/zero"], stdout=stdout)
+        assert stdout.read() == bytes(65537)
+        assert connection.reply().status == 0
+
+
+def test_a_callers_nonblocking_descriptor_loses_nothing(start_broker, home):
+    broker = start_broker(BOTH)
+    with Connection(broker.socket) as connection, Output() as stdout:
+        os.set_blocking(stdout.fd, False)
+        connection.send1(["sh", "-c", "head -c 1000000 /dev/zero"], stdout=stdout)
+        stdout.close_writer()
+        time.sleep(0.3)  # the pipe is full by now
+        total = 0
+        while part := os.read(stdout.end, 4096):
+            total += len(part)
+        assert total == 1000000
+        assert connection.reply().status == 0
+    assert broker.wait_event("exit")["stdout_bytes"] == 1000000
+
+
+def test_a_caller_that_closed_its_end_does_not_stop_the_capture(start_broker, home):
+    broker = start_broker(BOTH)
+    with Connection(broker.socket) as connection:
+        end, fd = os.pipe()
+        connection.send1(["sh", "-c", "echo first; sleep 0.2; echo second"], stdout=fd)
+        os.close(fd)
+        assert os.read(end, 100) == b"first\n"
+        os.close(end)
+        assert connection.reply().status == 0
+    assert out(home).read_bytes() == b"first\nsecond\n"
+    event = broker.wait_event("exit")
+    assert event["stdout_bytes"] == 13 and "truncated" not in event
+
+
+def test_a_slow_caller_stalls_its_own_child_only(start_broker, home):
+    broker = start_broker(BOTH, "max_active = 4")
+    end, fd = os.pipe()
+    stalled = Connection(broker.socket)
+    stalled.send1(["sh", "-c", "yes | head -c 3000000"], stdout=fd)
+    os.close(fd)
+    broker.wait_event("start")
+    for _ in range(5):
+        reply, output = broker.output("sh", "-c", "echo quick")
+        assert (reply.status, output) == (0, b"quick\n")
+    total = 0
+    while part := os.read(end, 65536):
+        total += len(part)
+    assert total == 3000000
+    assert stalled.reply().status == 0
+    os.close(end)
+    stalled.close()
+
+
+def test_the_answer_does_not_wait_for_a_caller_that_does_not_read(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 1500ms\n",
+                          "max_active = 1\nqueue = 0")
+    end, fd = os.pipe()
+    with Connection(broker.socket) as connection:
+        # more than the caller's pipe holds, less than that and the child's together
+        connection.send1(["sh", "-c", "head -c 100000 /dev/zero"], stdout=fd)
+        began = time.monotonic()
+        assert connection.reply().status == 0
+        assert time.monotonic() - began < 1.4
+    # it keeps no slot
+    assert broker.call("sh", "-c", "exit 3").status == 3
+    # all of it is in the file; the caller never took it
+    event = broker.wait_event("exit", call=1)
+    assert event["stdout_bytes"] == 100000 and event["drain_timeout"] is True
+    assert len(out(home).read_bytes()) == 100000
+    os.close(end)
+    os.close(fd)
+
+
+def test_a_background_process_delays_no_answer(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 30s\n",
+                          "max_active = 1\nqueue = 0")
+    times = []
+    for number in range(1, 4):
+        began = time.monotonic()
+        with Output() as stdout:
+            reply = broker.call("sh", "-c", f"(while [ ! -e {home}/gate ]; do sleep 0.02; done; "
+                                "echo late) & echo early", stdout=stdout)
+            times.append(time.monotonic() - began)
+            assert reply.status == 0
+            os.set_blocking(stdout.end, False)
+            assert os.read(stdout.end, 100) == b"early\n"
+            if number == 1:
+                (home / "gate").touch()
+                event = broker.wait_event("exit", call=1)
+                assert event["stdout_bytes"] == 11
+            (home / "gate").unlink(missing_ok=True)
+            if number > 1:
+                (home / "gate").touch()
+                broker.wait_event("exit", call=number)
+                (home / "gate").unlink()
+        wait_for(lambda: broker.status()["background"] == 0, "it to be over")
+    assert min(times) < 0.15  # not 200 ms each
+    assert out(home).read_bytes() == b"early\nlate\n"
+
+
+def test_a_background_process_is_cut_off_after_the_timeout(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 500ms\n"
+                          "  kill = group\n")
+    script = "setsid sh -c 'while :; do echo x; sleep 0.05; done' & sleep 0.1"
+    began = time.monotonic()
+    assert broker.call("sh", "-c", script).status == 0
+    event = broker.wait_event("exit")
+    assert event["drain_timeout"] is True and event["status"] == 0
+    assert 2.4 < time.monotonic() - began < 20
+    # nobody reads the pipe any more: the process ends by SIGPIPE at its next word
+    wait_for(lambda: broker.status()["background"] == 0, "it to be over")
+
+
+def test_calls_that_share_a_file_do_not_split_lines(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/shared\n")
+    lines = 300
+
+    def one(name):
+        line = name * 3000
+        script = f"i=0; while [ $i -lt {lines} ]; do echo {line}; i=$((i+1)); done"
+        with Output() as stdout, Connection(broker.socket) as connection:
+            connection.send1(["sh", "-c", script], stdout=stdout)
+            stdout.read()
+            assert connection.reply().status == 0
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = (home / "log" / "shared").read_text().splitlines()
+    assert len(written) == 3 * lines
+    assert set(written) == {name * 3000 for name in "abc"}
+
+
+def test_unsafe_capture_directories(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/open/#$call\n")
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+    assert broker.call("sh", "-c", "echo x").status == -6
+    assert broker.rejects() == ["audit"]
+    assert os.listdir(home / "open") == []
+
+
+def test_best_effort_runs_without_a_capture_that_cannot_be(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/open/#$call\n", "audit = best-effort")
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+    reply, output = broker.output("sh", "-c", "echo x")
+    assert (reply.status, output) == (0, b"x\n")
+    assert str(home / "open") in broker.events("start")[0]["capture_error"]
+    assert "stdout" not in broker.events("start")[0]
+    assert str(home / "open") in broker.stderr()
+
+
+def test_no_capture_where_the_log_leaves_it_out(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  log = argv-only\n")
+    reply, output = broker.output("sh", "-c", "echo x")
+    assert (reply.status, output) == (0, b"x\n")
+    assert not out(home).exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount")
+def test_a_disk_that_fills_during_a_call(compile_rules, home):
+    from conftest import Broker, with_defaults
+    from test_shortages import small_disk
+    broker = Broker(compile_rules(with_defaults(
+        SH + "  stdoutfile = $HOME/log/#$call.out\n")), home, wrapper=small_disk("1m"))
+    log = f"/proc/{broker.pid}/root{home}/log"
+    with Connection(broker.socket) as connection, Output() as stdout:
+        connection.send1(["sh", "-c", "head -c 3000000 /dev/zero"], stdout=stdout)
+        stdout.close_writer()
+        total = 0
+        while part := os.read(stdout.end, 65536):
+            total += len(part)
+        assert total == 3000000  # the caller gets all of it
+        assert connection.reply().status == 0
+    assert broker.status()["audit"] == "unhealthy"
+    assert broker.call("sh", "-c", "exit 3").status == -6
+    os.unlink(f"{log}/1.out")
+    wait_for(lambda: broker.call("sh", "-c", "exit 3").status == 3, "service again")
+    broker.kill()
