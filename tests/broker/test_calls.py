@@ -176,7 +176,10 @@ def test_the_listing(start_broker):
 def test_a_version_1_connection_carries_one_request(sh):
     with Connection(sh.socket) as connection:
         connection.send1(["sh", "-c", "exit 3"])
-        connection.send1(["sh", "-c", "exit 4"])
+        try:
+            connection.send1(["sh", "-c", "exit 4"])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the first call was answered, and the connection closed, before the second was sent
         assert connection.reply().status == 3
         assert connection.reply() is None
     assert len(sh.events("start")) == 1
