@@ -176,8 +176,8 @@ void toolchain_compile(struct process_context *context, const struct toolchain *
         "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections",
         "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident");
     /* Rules share words and slots: equal constants are kept once. They hold pointers, so that a
-     * position-independent program has them in memory of its own. */
-    if (!runtime)
+     * position-independent program has them in memory of its own. (Not every compiler can.) */
+    if (!runtime && toolchain->kind != TOOLCHAIN_SOURCES)
         ADD("-fmerge-all-constants", "-fipa-icf-variables");
     if (toolchain->kind == TOOLCHAIN_MUSL) {
         struct utsname host;

@@ -34,10 +34,14 @@ uint32_t readable_best(uint32_t low, uint32_t high)
     for (size_t i = 0; i < BANDS; i++)
         if (low <= bands[i].high && high >= bands[i].low)
             return low > bands[i].low ? low : bands[i].low;
-    /* Runs of what cannot be seen are short, but for one block of four thousand. */
-    for (uint32_t scalar = low; scalar <= high && scalar - low < 0x1100; scalar++)
+    /* Runs of what cannot be seen are short, but for one block of four thousand: past that in one
+     * step, since this is asked for every transition of every automaton. */
+    for (uint32_t scalar = low; scalar <= high && scalar - low < 0x1100; scalar++) {
         if (utf8_is_visible(scalar))
             return scalar;
+        if (scalar >= 0xE0000 && scalar <= 0xE0FFF)
+            scalar = 0xE0FFF;
+    }
     return low;
 }
 
