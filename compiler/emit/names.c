@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
@@ -36,6 +37,23 @@ const char *name_hash(struct arena *arena, const void *bytes, size_t length)
     char hex[SHA256_HEX];
     sha256_hex(bytes, length, hex);
     return arena_copy(arena, hex, 8);
+}
+
+const char *names_intern(struct arena *arena, struct names *names, const char *prefix,
+                         const char *words, const void *content, size_t length, bool *is_new)
+{
+    char *name = table_find(&names->by_content, content, length);
+    if (is_new)
+        *is_new = !name;
+    if (name)
+        return name;
+    name = arena_format(arena, "%s_%s%s%s", prefix, words, *words ? "_" : "",
+                        name_hash(arena, content, length));
+    while (table_find(&names->by_name, name, strlen(name)))
+        name = arena_format(arena, "%s_%s", name, name_hash(arena, name, strlen(name)));
+    table_add(arena, &names->by_content, arena_copy(arena, content, length), length, name);
+    table_add(arena, &names->by_name, name, strlen(name), name);
+    return name;
 }
 
 /* Whether the byte at `at` could end a comment, begin one, or make a trigraph with what precedes. */

@@ -6,7 +6,10 @@
 #ifndef SLUICE_NAMES_H
 #define SLUICE_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "compiler/base/table.h"
 
 struct arena;
 struct buffer;
@@ -23,6 +26,17 @@ void name_add_word(struct buffer *name, const char *bytes, size_t length);
 
 /* Eight hex digits that depend on the bytes: the start of their SHA-256. */
 const char *name_hash(struct arena *arena, const void *bytes, size_t length);
+
+/* Names by content: different contents never have one name, even where their hashes are the same. A
+ * zeroed struct is empty. */
+struct names {
+    struct table by_content, by_name;
+};
+
+/* The name of a content: "PREFIX_WORDS_HASH" (without WORDS where they are empty). *is_new (unless
+ * NULL) says whether it was met for the first time. */
+const char *names_intern(struct arena *arena, struct names *names, const char *prefix,
+                         const char *words, const void *content, size_t length, bool *is_new);
 
 /* Appends text for the inside of a C comment, on one line. A '/' beside a '*', the second of two '?'
  * (trigraphs) and whatever cannot be seen for what it is (control characters, marks that change the

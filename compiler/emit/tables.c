@@ -22,6 +22,7 @@ static const char policy_head[] =
     "#define TEXT(word) \\\n"
     "    {.kind = TOKEN_LITERAL, .piece_count = 1, \\\n"
     "     .pieces = (const struct policy_piece[]){{.literal = {WORD(word)}}}}\n"
+    "#define SHARED(word) {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &word}\n"
     "#define SLOT(index) \\\n"
     "    {.kind = TOKEN_SLOT, .piece_count = 1, \\\n"
     "     .pieces = (const struct policy_piece[]){{.is_slot = true, .slot = index}}}\n"
@@ -32,22 +33,26 @@ struct writer {
     const struct layout *layout;
     struct buffer out;
     struct table attributes, confinements; /* of names, by address */
+    /* In large policies, words and slots that rules share stand there once, before the rules: each is
+     * memory of every broker's own, since it holds pointers. */
+    bool shares;
+    struct names words, slots;
 };
 
 /* ---- objects that rules share ---------------------------------------------------------------- */
 
 /* Writes `TYPE NAME = {body};` where NAME depends on the body, and remembers the name by the
  * object's address. Equal objects are written once. */
-static void object_add(struct writer *writer, struct table *names, struct table *written,
+static void object_add(struct writer *writer, struct table *by_address, struct names *names,
                        const char *type, const char *prefix, const void *const *address,
                        const struct buffer *body)
 {
-    const char *name = arena_format(writer->arena, "%s_%s", prefix,
-                                    name_hash(writer->arena, buffer_text(body), body->length));
-    table_add(writer->arena, names, address, sizeof *address, (void *)name);
-    if (table_find(written, name, strlen(name)))
+    bool is_new;
+    const char *name = names_intern(writer->arena, names, prefix, "", buffer_text(body),
+                                    body->length, &is_new);
+    table_add(writer->arena, by_address, address, sizeof *address, (void *)name);
+    if (!is_new)
         return;
-    table_add(writer->arena, written, name, strlen(name), (void *)name);
     buffer_format(&writer->out, "static const struct %s %s = {\n", type, name);
     buffer_add(&writer->out, buffer_text(body), body->length);
     buffer_puts(&writer->out, "};\n\n");
@@ -56,12 +61,12 @@ static void object_add(struct writer *writer, struct table *names, struct table 
 static void attributes_add(struct writer *writer)
 {
     const struct model *model = writer->layout->model;
-    struct table written = {0};
+    struct names names = {0};
     struct buffer body = {0};
     for (size_t i = 0; i < model->attributes_count; i++) {
         buffer_clear(&body);
         attributes_init(&body, writer->layout, model->attributes[i]);
-        object_add(writer, &writer->attributes, &written, "policy_attributes", "attributes",
+        object_add(writer, &writer->attributes, &names, "policy_attributes", "attributes",
                    (const void *const *)&model->attributes[i], &body);
     }
     buffer_free(&body);
@@ -70,13 +75,13 @@ static void attributes_add(struct writer *writer)
 static void confinements_add(struct writer *writer)
 {
     const struct model *model = writer->layout->model;
-    struct table written = {0};
+    struct names names = {0};
     struct buffer body = {0};
     for (size_t i = 0; i < model->confinement_count; i++) {
         const struct model_confinement *confinement = model->confinements[i];
         buffer_clear(&body);
         confinement_init(&body, confinement, filter_name(writer->arena, confinement->filter));
-        object_add(writer, &writer->confinements, &written, "policy_confinement", "confinement",
+        object_add(writer, &writer->confinements, &names, "policy_confinement", "confinement",
                    (const void *const *)&model->confinements[i], &body);
     }
     buffer_free(&body);
@@ -87,6 +92,81 @@ static void confinements_add(struct writer *writer)
                       (const char *)table_find(&writer->confinements, &model->confinements[i],
                                                sizeof(void *)));
     buffer_puts(&writer->out, "};\n\n");
+}
+
+/* ---- words and slots that rules share -------------------------------------------------------- */
+
+static const char *word_name(struct writer *writer, const struct model_token *token, bool *is_new)
+{
+    const struct model_piece *piece = &token->pieces[0];
+    struct buffer words = {0};
+    name_add_word(&words, piece->literal, piece->literal_length);
+    const char *name = names_intern(writer->arena, &writer->words, "word", buffer_text(&words),
+                                    piece->literal, piece->literal_length, is_new);
+    buffer_free(&words);
+    return name;
+}
+
+static void slot_add(struct buffer *out, const struct layout *layout, const struct model_slot *slot,
+                     const char *indent)
+{
+    const struct accept *accept = layout_language(layout, slot->language);
+    buffer_format(out, "%s{.name = ", indent);
+    string_init(out, slot->name);
+    buffer_puts(out, ", .pattern = ");
+    string_init(out, slot->description);
+    buffer_format(out, ",\n%s .accept = %s, .max_bytes = %u", indent,
+                  accept ? accept->name : "NULL", slot->max_bytes);
+    buffer_puts(out, slot->allow_dash ? ", .allow_dash = true},\n" : "},\n");
+}
+
+static const char *slots_name(struct writer *writer, const struct model_rule *rule, bool *is_new)
+{
+    struct buffer content = {0};
+    for (size_t i = 0; i < rule->slot_count; i++)
+        slot_add(&content, writer->layout, &rule->slots[i], "");
+    const char *name = names_intern(writer->arena, &writer->slots, "slots", "",
+                                    buffer_text(&content), content.length, is_new);
+    buffer_free(&content);
+    return name;
+}
+
+static void shared_word_add(struct writer *writer, const struct model_token *token)
+{
+    bool is_new = false;
+    if (token->kind != TOKEN_LITERAL)
+        return;
+    const char *name = word_name(writer, token, &is_new);
+    if (!is_new)
+        return;
+    buffer_format(&writer->out, "static const struct policy_piece %s = {.literal = {WORD(\"", name);
+    buffer_c_string(&writer->out, token->pieces[0].literal, token->pieces[0].literal_length);
+    buffer_puts(&writer->out, "\")}};\n");
+}
+
+static void shared_slots_add(struct writer *writer, const struct model_rule *rule)
+{
+    bool is_new = false;
+    if (!rule->slot_count)
+        return;
+    const char *name = slots_name(writer, rule, &is_new);
+    if (!is_new)
+        return;
+    buffer_format(&writer->out, "static const struct policy_slot %s[] = {\n", name);
+    for (size_t i = 0; i < rule->slot_count; i++)
+        slot_add(&writer->out, writer->layout, &rule->slots[i], "    ");
+    buffer_puts(&writer->out, "};\n");
+}
+
+static void shared_add(struct writer *writer)
+{
+    const struct model *model = writer->layout->model;
+    for (size_t i = 0; i < model->rule_count; i++) {
+        for (size_t k = 0; k < model->rules[i].token_count; k++)
+            shared_word_add(writer, &model->rules[i].tokens[k]);
+        shared_slots_add(writer, &model->rules[i]);
+    }
+    buffer_char(&writer->out, '\n');
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -115,6 +195,10 @@ static void token_add(struct writer *writer, const struct layout_rule *placed,
     buffer_puts(out, "            ");
     switch (token->kind) {
     case TOKEN_LITERAL:
+        if (writer->shares) {
+            buffer_format(out, "SHARED(%s),\n", word_name(writer, token, NULL));
+            break;
+        }
         buffer_puts(out, "TEXT(\"");
         buffer_c_string(out, token->pieces[0].literal, token->pieces[0].literal_length);
         buffer_puts(out, "\"),\n");
@@ -139,17 +223,20 @@ static void token_add(struct writer *writer, const struct layout_rule *placed,
     }
 }
 
-static void slot_add(struct writer *writer, const struct model_slot *slot)
+static void slots_add(struct writer *writer, const struct model_rule *rule)
 {
     struct buffer *out = &writer->out;
-    const struct accept *accept = layout_language(writer->layout, slot->language);
-    buffer_puts(out, "            {.name = ");
-    string_init(out, slot->name);
-    buffer_puts(out, ", .pattern = ");
-    string_init(out, slot->description);
-    buffer_format(out, ",\n             .accept = %s, .max_bytes = %u",
-                  accept ? accept->name : "NULL", slot->max_bytes);
-    buffer_puts(out, slot->allow_dash ? ", .allow_dash = true},\n" : "},\n");
+    if (!rule->slot_count)
+        return;
+    buffer_format(out, "        .slot_count = %zu,\n", rule->slot_count);
+    if (writer->shares) {
+        buffer_format(out, "        .slots = %s,\n", slots_name(writer, rule, NULL));
+        return;
+    }
+    buffer_puts(out, "        .slots = (const struct policy_slot[]){\n");
+    for (size_t i = 0; i < rule->slot_count; i++)
+        slot_add(out, writer->layout, &rule->slots[i], "            ");
+    buffer_puts(out, "        },\n");
 }
 
 static void rule_add(struct writer *writer, size_t index)
@@ -165,14 +252,7 @@ static void rule_add(struct writer *writer, size_t index)
     for (size_t i = 0; i < rule->token_count; i++)
         token_add(writer, placed, &rule->tokens[i], i);
     buffer_puts(out, "        },\n");
-    if (rule->slot_count) {
-        buffer_format(out,
-                      "        .slot_count = %zu,\n        .slots = (const struct policy_slot[]){\n",
-                      rule->slot_count);
-        for (size_t i = 0; i < rule->slot_count; i++)
-            slot_add(writer, &rule->slots[i]);
-        buffer_puts(out, "        },\n");
-    }
+    slots_add(writer, rule);
     buffer_format(out, "        .attributes = &%s,\n        .confinement = &%s,\n    },\n",
                   (const char *)table_find(&writer->attributes, &rule->attributes, sizeof(void *)),
                   (const char *)table_find(&writer->confinements, &rule->confinement,
@@ -287,6 +367,7 @@ static void sluice_policy_add(struct writer *writer, size_t pcre2_count)
 void policy_emit(struct emitted *emitted, const struct layout *layout)
 {
     struct writer writer = {.arena = emitted->arena, .layout = layout};
+    writer.shares = layout->model->rule_count > LAYOUT_ONE_FILE_MAX;
     emitted_head(&writer.out, layout->model,
                  "What the broker knows: each rule's tokens, slots, attributes and confinement, and the\n"
                  "policy as a whole. Whether a rule matches is in the rules' functions.");
@@ -295,6 +376,8 @@ void policy_emit(struct emitted *emitted, const struct layout *layout)
     confinements_add(&writer);
     expansions_add(&writer);
     size_t pcre2_count = pcre2_add(&writer);
+    if (writer.shares)
+        shared_add(&writer);
     buffer_puts(&writer.out, "static const struct policy_rule rules[RULE_COUNT] = {\n");
     for (size_t i = 0; i < layout->model->rule_count; i++)
         rule_add(&writer, i);

@@ -170,15 +170,18 @@ const char *toolchain_find(struct process_context *context, const struct toolcha
 
 void toolchain_compile(struct process_context *context, const struct toolchain *toolchain,
                        struct arguments *arguments, const char *source, const char *object,
-                       bool runtime)
+                       enum toolchain_code code)
 {
-    ADD(toolchain->compiler, "-std=gnu11", runtime || !toolchain->fast ? "-Os" : "-O1", "-w", "-fPIE",
+    bool runtime = code == TOOLCHAIN_RUNTIME;
+    const char *level = runtime || !toolchain->fast ? "-Os"
+                        : code == TOOLCHAIN_RULES   ? "-Og"
+                                                    : "-O1";
+    ADD(toolchain->compiler, "-std=gnu11", level, "-w", "-fPIE",
         "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections",
         "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident");
-    /* Rules share words and slots: equal constants are kept once. They hold pointers, so that a
-     * position-independent program has them in memory of its own. (Not every compiler can.) */
-    if (!runtime && toolchain->kind != TOOLCHAIN_SOURCES)
-        ADD("-fmerge-all-constants", "-fipa-icf-variables");
+    /* Rules share words: equal constants are kept once. */
+    if (!runtime)
+        ADD("-fmerge-all-constants");
     if (toolchain->kind == TOOLCHAIN_MUSL) {
         struct utsname host;
         uname(&host);

@@ -47,11 +47,14 @@ struct arguments {
 };
 void arguments_add(struct process_context *context, struct arguments *arguments, const char *item);
 
-/* Appends how to compile `source` into `object`. Paths are relative to the compile's folder. `runtime`:
- * a file of the runtime rather than generated code. */
+/* What is compiled, which decides how much the compiler tries. Small policies are compiled for size;
+ * large ones so that it takes no longer than it must: rules are calls in a row, with little to gain. */
+enum toolchain_code { TOOLCHAIN_RUNTIME, TOOLCHAIN_RULES, TOOLCHAIN_MATCHERS };
+
+/* Appends how to compile `source` into `object`. Paths are relative to the compile's folder. */
 void toolchain_compile(struct process_context *context, const struct toolchain *toolchain,
                        struct arguments *arguments, const char *source, const char *object,
-                       bool runtime);
+                       enum toolchain_code code);
 
 /* Appends how to link `objects` into a broker, or (verify) into the program that checks matchers. */
 void toolchain_link(struct process_context *context, const struct toolchain *toolchain,

@@ -83,7 +83,8 @@ static const char *unit_finish(struct unit *unit, const char *name, bool pattern
         file_write(context->arena, arena_format(context->arena, "%s/%s", context->folder, source),
                    buffer_text(&unit->text), unit->text.length);
     struct arguments arguments = {0};
-    toolchain_compile(context, unit->toolchain, &arguments, source, object, false);
+    toolchain_compile(context, unit->toolchain, &arguments, source, object,
+                      patterns ? TOOLCHAIN_MATCHERS : TOOLCHAIN_RULES);
     struct process process = {.arguments = arguments.items, .about = source};
     if (patterns) {
         process.after_first = unit->plan->re2c_first;
@@ -175,7 +176,7 @@ const char *plan_runtime(struct plan *plan, const struct toolchain *toolchain, b
         const char *object =
             arena_format(context->arena, "%s_%zu.o", verify ? "verify" : "runtime", i);
         struct arguments arguments = {0};
-        toolchain_compile(context, toolchain, &arguments, source, object, true);
+        toolchain_compile(context, toolchain, &arguments, source, object, TOOLCHAIN_RUNTIME);
         plan_add(plan, (struct process){.arguments = arguments.items, .about = source});
         arguments_add(context, objects, object);
     }
