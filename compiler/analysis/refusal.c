@@ -61,20 +61,37 @@ void show_request(struct buffer *out, const struct policy_request *request)
 
 /* ---- the nearest rule ------------------------------------------------------------------------ */
 
-/* How far a request goes along with a rule. */
+/* How near a rule is to a request: runtime/include/policy.h says what these are for. */
 struct nearness {
-    uint32_t leading;  /* tokens accepted before the first that is not */
-    uint32_t accepted; /* tokens accepted at all */
-    uint32_t distance; /* arguments too many or too few */
+    uint32_t words, fitting, distance;
 };
 
 static bool is_nearer(const struct nearness *a, const struct nearness *b)
 {
-    if (a->leading != b->leading)
-        return a->leading > b->leading;
-    if (a->accepted != b->accepted)
-        return a->accepted > b->accepted;
+    if (a->words != b->words)
+        return a->words > b->words;
+    if (a->fitting != b->fitting)
+        return a->fitting > b->fitting;
     return a->distance < b->distance;
+}
+
+/* Whether a token is a word, or begins with one, that the request has after its program. */
+static bool is_in_request(const struct model_token *token, const struct policy_request *request)
+{
+    const struct model_piece *piece = &token->pieces[0];
+    struct policy_bytes word = {piece->literal, (uint32_t)piece->literal_length};
+    bool begins = token->kind == TOKEN_MIXED;
+    if (token->kind == TOKEN_EXPANSION)
+        word = request->expansions[token->expansion_index];
+    else if (piece->is_slot)
+        return false;
+    for (uint32_t i = 1; i < request->count && i < POLICY_NEAREST_ARGUMENTS_MAX; i++) {
+        struct policy_bytes argument = request->arguments[i];
+        bool fits = begins ? argument.length >= word.length : argument.length == word.length;
+        if (fits && (!word.length || memcmp(argument.bytes, word.bytes, word.length) == 0))
+            return true;
+    }
+    return false;
 }
 
 static enum policy_verdict token_verdict(struct arena *arena, const struct model_rule *rule,
@@ -98,28 +115,30 @@ static struct nearness nearness_of(struct arena *arena, const struct model_rule 
         nearness.distance = minimum - request->count;
     if (request->count > maximum)
         nearness.distance = request->count - maximum;
-    for (uint32_t i = 0; i < request->count; i++) {
-        bool accepted = token_verdict(arena, rule, request, i, &slot) == POLICY_YES;
-        if (!i && !accepted)
-            return nearness; /* another program */
-        nearness.accepted += accepted;
-        nearness.leading += accepted && nearness.leading == i;
-    }
+    for (size_t i = 1; i < rule->token_count; i++)
+        nearness.words += is_in_request(&rule->tokens[i], request);
+    while (nearness.fitting < request->count &&
+           token_verdict(arena, rule, request, nearness.fitting, &slot) == POLICY_YES)
+        nearness.fitting++;
     return nearness;
 }
 
-/* The rule of the same program that the request goes along with furthest; NULL: none runs it. */
+/* The nearest rule, as runtime/include/policy.h defines it; NULL: none runs the program. */
 static const struct model_rule *nearest_rule(struct arena *arena, const struct model *model,
                                              const struct policy_request *request)
 {
     const struct model_rule *nearest = NULL;
     struct nearness best = {0};
-    for (size_t i = 0; i < model->rule_count; i++) {
+    for (size_t i = 0, seen = 0; i < model->rule_count && seen < POLICY_NEAREST_RULES_MAX; i++) {
+        uint32_t slot;
+        if (token_verdict(arena, &model->rules[i], request, 0, &slot) != POLICY_YES)
+            continue;
         struct nearness nearness = nearness_of(arena, &model->rules[i], request);
-        if (nearness.leading && (!nearest || is_nearer(&nearness, &best))) {
+        if (!nearest || is_nearer(&nearness, &best)) {
             best = nearness;
             nearest = &model->rules[i];
         }
+        seen++;
     }
     return nearest;
 }

@@ -92,6 +92,8 @@ static void explain_walk(struct text *text, const struct policy_rule *rule,
         explain_token(text, rule, token, request);
         return;
     }
+    if (walk->outcome == MATCH_ACCEPTS) /* which part refuses was beyond SPLIT_BYTES_MAX */
+        return;
     text_append(text, "argument ");
     text_append_unsigned(text, walk->argument);
     text_append_char(text, ' ');
@@ -120,12 +122,12 @@ static void explain_walk(struct text *text, const struct policy_rule *rule,
         text_append(text, " takes at most ");
         text_append_unsigned(text, rule->slots[walk->slot].max_bytes);
         text_append(text, " bytes, and this is ");
-        text_append_unsigned(text, request->arguments[walk->argument].length);
+        text_append_unsigned(text, walk->value.length);
         break;
     case MATCH_GAVE_UP:
         text_append(text, ": it takes more work to match than the broker spends");
         break;
-    default: /* MATCH_LEFT_OVER, and MATCH_ACCEPTS, which is never explained */
+    default: /* MATCH_LEFT_OVER */
         text_append(text, ": the rule ends before it");
         break;
     }
@@ -146,7 +148,7 @@ static void explain_programs(struct text *text, const struct policy *policy,
     text_append(text, "no rule is for the program ");
     explain_value(text, request->arguments[0].bytes, request->arguments[0].length);
     text_append(text, "; there are rules for: ");
-    for (uint32_t i = 0; i < policy->rule_count && i < MATCH_WALKS_MAX; i++) {
+    for (uint32_t i = 0; i < policy->rule_count && i < POLICY_NEAREST_RULES_MAX; i++) {
         const struct policy_token *token = &policy->rules[i].tokens[0];
         const struct policy_bytes *name = token->kind == TOKEN_EXPANSION
                                               ? &request->expansions[token->expansion]

@@ -31,6 +31,7 @@ struct match_walk {
     uint32_t argument; /* index of the argument it stopped at; request->count with MATCH_MISSING */
     uint32_t token;    /* index of the rule's token there; token_count with MATCH_LEFT_OVER */
     uint32_t slot;     /* index of the slot that refused; NO_SLOT where a mixed token as a whole did */
+    struct policy_bytes value; /* what that slot refused: a part of the argument in a mixed token */
 };
 
 #define NO_SLOT UINT32_MAX
@@ -39,10 +40,8 @@ struct match_walk {
 struct match_walk match_walk_rule(const struct policy_rule *rule,
                                   const struct policy_request *request);
 
-#define MATCH_WALKS_MAX 2000u /* rules walked for one explanation */
-
-/* The rule that got furthest into the request, of those for the same argv[0]; the first of equals.
- * Returns its index and fills `*walk`; policy->rule_count if no rule is for that argv[0]. */
+/* The nearest rule, as runtime/include/policy.h defines it. Returns its index and fills `*walk`;
+ * policy->rule_count if no rule is for that argv[0]. */
 uint32_t match_find_nearest(const struct policy *policy, const struct policy_request *request,
                             struct match_walk *walk);
 

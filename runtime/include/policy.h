@@ -51,6 +51,20 @@ struct policy_decision {
     uint32_t slot; /* index into that rule's slots, of the value that refused; else 0 */
 };
 
+/* The nearest rule: what a person is shown when no rule takes a request. `sluicec match` and the
+ * broker find it each in its own way and come to the same answer, which is, of the first
+ * POLICY_NEAREST_RULES_MAX rules of the request's program (argv[0] fits), the one
+ *   1. with the most of its words anywhere in the request: a forgotten or an additional option does
+ *      not hide what was meant. A word is a literal token after the first that equals an argument, or
+ *      a token of several pieces whose literal beginning some argument starts with; among the first
+ *      POLICY_NEAREST_ARGUMENTS_MAX arguments;
+ *   2. then, that fits the most arguments before the first that does not fit;
+ *   3. then, that takes a number of arguments nearest to the request's;
+ *   4. then, the earliest of the file.
+ * What is wrong is said of the first argument that does not fit. */
+#define POLICY_NEAREST_RULES_MAX 2000u
+#define POLICY_NEAREST_ARGUMENTS_MAX 64u
+
 /* Whether a slot's pattern accepts a value: POLICY_YES, POLICY_NO or POLICY_PATTERN_LIMIT. Knows
  * nothing of leading dashes and caps. Reads exactly `length` bytes. */
 typedef enum policy_verdict policy_accept(const char *bytes, uint32_t length);

@@ -1,4 +1,5 @@
 /* Walking a rule over a request: where it stops and why, and where a slot's values are. */
+#define _GNU_SOURCE /* memrchr */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,14 @@
 
 #include "runtime/broker/match.h"
 #include "tests/unit/broker_policy.h"
+
+/* ANYTHING:DIGITS, the last colon counting */
+static enum policy_verdict accept_pair(const char *bytes, uint32_t length)
+{
+    const char *colon = memrchr(bytes, ':', length);
+
+    return colon ? accept_digits(colon + 1, length - (uint32_t)(colon + 1 - bytes)) : POLICY_NO;
+}
 
 static struct match_walk walk(uint32_t rule, const char *const *words)
 {
@@ -73,6 +82,95 @@ static void the_nearest_rule_got_furthest(void **state)
     assert_int_equal(match_find_nearest(&policy, &request, &here), policy.rule_count);
 }
 
+/* A word of the rule counts wherever the request has it: an option too many hides nothing. */
+static void the_nearest_rule_has_the_words(void **state)
+{
+    static const struct policy_piece fetch = LITERAL("fetch"), all = LITERAL("--all");
+    static const struct policy_token tokens_fetch[] = {
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &piece_git},
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &all},
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &fetch}};
+    const struct policy_rule both[] = {{.tokens = tokens_fetch, .token_count = 3}, rules[0],
+                                       rules[0]};
+    const struct policy of_git = {.rules = both, .rule_count = 3};
+    struct policy_bytes storage[ARGUMENTS_MAX];
+    struct match_walk here;
+    struct policy_request request =
+        request_of(WORDS("git", "--all", "push", "origin", "main"), storage);
+
+    (void)state;
+    assert_int_equal(match_find_nearest(&of_git, &request, &here), 1);
+    assert_stops(here, MATCH_OTHER_WORD, 1, 1);
+    request = request_of(WORDS("git", "--all", "fetch", "--force"), storage);
+    assert_int_equal(match_find_nearest(&of_git, &request, &here), 0);
+    assert_stops(here, MATCH_LEFT_OVER, 3, 3);
+    request = request_of(WORDS("git", "pull"), storage);
+    assert_int_equal(match_find_nearest(&of_git, &request, &here), 0);
+}
+
+/* Only so many rules are looked at. */
+static void the_search_for_the_nearest_rule_is_bounded(void **state)
+{
+    static struct policy_rule many[POLICY_NEAREST_RULES_MAX + 1];
+    const struct policy of_many = {.rules = many, .rule_count = POLICY_NEAREST_RULES_MAX + 1};
+    static const struct policy_token tokens_git[] = {
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &piece_git}};
+    struct policy_bytes storage[ARGUMENTS_MAX];
+    struct match_walk here;
+    struct policy_request request = request_of(WORDS("git", "push", "origin", "-"), storage);
+
+    (void)state;
+    for (uint32_t i = 0; i < POLICY_NEAREST_RULES_MAX; i++)
+        many[i] = (struct policy_rule){.tokens = tokens_git, .token_count = 1};
+    many[POLICY_NEAREST_RULES_MAX] = rules[0];
+    assert_int_equal(match_find_nearest(&of_many, &request, &here), 0);
+    many[POLICY_NEAREST_RULES_MAX - 1] = rules[0];
+    assert_int_equal(match_find_nearest(&of_many, &request, &here), POLICY_NEAREST_RULES_MAX - 1);
+}
+
+/* A mixed token whose language takes the argument, while a part passes its slot's bounds. */
+static void parts_of_mixed_tokens_have_bounds(void **state)
+{
+    static const struct policy_piece pieces[] = {SLOT(0), LITERAL(":"), SLOT(1)};
+    static const struct policy_slot slots[] = {
+        {.name = "from", .pattern = "anything", .max_bytes = 5},
+        {.name = "to", .pattern = "[0-9]+", .accept = accept_digits, .max_bytes = 3,
+         .allow_dash = true}};
+    static const struct policy_token tokens[] = {
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &piece_cp},
+        {.kind = TOKEN_MIXED, .piece_count = 3, .pieces = pieces, .accept = accept_pair}};
+    const struct policy_rule rule = {
+        .tokens = tokens, .token_count = 2, .slots = slots, .slot_count = 2};
+    const struct {
+        const char *value;
+        enum match_outcome outcome;
+        uint32_t slot;
+        const char *refused;
+    } cases[] = {
+        {"abcde:123", MATCH_ACCEPTS, NO_SLOT, NULL},
+        {"abcdef:123", MATCH_TOO_LONG, 0, "abcdef"},
+        {"abcde:1234", MATCH_TOO_LONG, 1, "1234"},
+        {"abcdef:1234", MATCH_TOO_LONG, 0, "abcdef"},
+        {"-a:1", MATCH_OPTION_LIKE, 0, "-a"},
+        {"-a:1234", MATCH_OPTION_LIKE, 0, "-a"},
+        {"-a:x", MATCH_REFUSED, NO_SLOT, "-a:x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct policy_bytes storage[ARGUMENTS_MAX];
+        struct policy_request request = request_of(WORDS("cp", cases[i].value), storage);
+        struct match_walk here = match_walk_rule(&rule, &request);
+        assert_int_equal(here.outcome, cases[i].outcome);
+        assert_int_equal(here.argument, cases[i].refused ? 1 : 2);
+        assert_int_equal(here.slot, cases[i].slot);
+        if (cases[i].refused) {
+            assert_int_equal(here.value.length, strlen(cases[i].refused));
+            assert_memory_equal(here.value.bytes, cases[i].refused, here.value.length);
+        }
+    }
+}
+
 static int64_t values(uint32_t rule, uint32_t slot, const char *const *words,
                       struct policy_bytes *found, uint32_t capacity)
 {
@@ -128,6 +226,9 @@ int main(void)
         cmocka_unit_test(a_rest_leaves_room_for_what_follows),
         cmocka_unit_test(mixed_tokens_and_expansions),
         cmocka_unit_test(the_nearest_rule_got_furthest),
+        cmocka_unit_test(the_nearest_rule_has_the_words),
+        cmocka_unit_test(the_search_for_the_nearest_rule_is_bounded),
+        cmocka_unit_test(parts_of_mixed_tokens_have_bounds),
         cmocka_unit_test(slots_have_values),
         cmocka_unit_test(dividing_a_token_is_bounded),
     };
