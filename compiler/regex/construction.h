@@ -25,7 +25,7 @@ struct arena;
 #define SET_CLASSES_MAX 16000000u    /* classes of all different sets together */
 #define DFA_EDGES_MAX 4000000u       /* (state, class) pairs that lead somewhere */
 #define DFA_POSITIONS_MAX 16000000u  /* nfa states in all dfa states together */
-#define WORK_MAX 400000000u          /* elementary steps: about two seconds */
+#define WORK_MAX 200000000u          /* elementary steps: about a second */
 #define INTERMEDIATE_FACTOR 4u       /* states before minimisation, for each state of the budget */
 
 struct effort {

@@ -72,6 +72,44 @@ static struct pattern *node_flat(struct arena *arena, enum pattern_kind kind,
     return node;
 }
 
+/* How often a part stands for its body: a part that is no repetition is its own body, once. */
+static struct pattern *part_body(struct pattern *part, uint32_t *minimum, uint32_t *maximum)
+{
+    bool repeat = part->kind == PATTERN_REPEAT;
+    *minimum = repeat ? part->minimum : 1;
+    *maximum = repeat ? part->maximum : 1;
+    return repeat ? part->children[0] : part;
+}
+
+/* Two neighbours in a sequence as one, XX* as X+ or X{1,2}X{3} as X{4,5}; NULL when they have not the
+ * same body, or are two literals. */
+static struct pattern *neighbours_join(struct arena *arena, struct pattern *a, struct pattern *b)
+{
+    uint32_t minimum[2], maximum[2];
+    struct pattern *body = part_body(a, &minimum[0], &maximum[0]);
+    struct pattern *other = part_body(b, &minimum[1], &maximum[1]);
+    bool unbounded = maximum[0] == PATTERN_REPEAT_NONE || maximum[1] == PATTERN_REPEAT_NONE;
+    if ((body == a && other == b) || minimum[0] + minimum[1] > PATTERN_REPEAT_MAX ||
+        (!unbounded && maximum[0] + maximum[1] > PATTERN_REPEAT_MAX) || !pattern_equal(body, other))
+        return NULL;
+    return pattern_repeat(arena, body, minimum[0] + minimum[1],
+                          unbounded ? PATTERN_REPEAT_NONE : maximum[0] + maximum[1]);
+}
+
+static void sequence_join(struct arena *arena, struct pattern *node)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < node->child_count; i++) {
+        struct pattern *joined =
+            kept ? neighbours_join(arena, node->children[kept - 1], node->children[i]) : NULL;
+        if (joined)
+            node->children[kept - 1] = joined;
+        else
+            node->children[kept++] = node->children[i];
+    }
+    node->child_count = kept;
+}
+
 struct pattern *pattern_concat(struct arena *arena, struct pattern *const *parts, size_t count)
 {
     if (count == 1)
@@ -80,6 +118,7 @@ struct pattern *pattern_concat(struct arena *arena, struct pattern *const *parts
         if (is_nothing(parts[i]))
             return parts[i];
     struct pattern *node = node_flat(arena, PATTERN_CONCAT, parts, count);
+    sequence_join(arena, node);
     if (node->child_count == 0)
         return pattern_empty(arena);
     if (node->child_count == 1)

@@ -43,7 +43,8 @@ struct pattern {
 /* Trees are made by these, which put them in the form that the rest of the compiler relies on:
  * no CONCAT in a CONCAT or ALTERNATE in an ALTERNATE, at least two children in both, no EMPTY in
  * either (X|() is X{0,1}), the sets among alternatives merged into one, {1,1} and {0,0} and repeats
- * of repeats resolved where that is the same language. Children are not changed. */
+ * of repeats resolved where that is the same language, neighbours with the same body joined when one
+ * of them is a repeat (XX* is X{1,}). Children are not changed. */
 struct pattern *pattern_empty(struct arena *arena);
 struct pattern *pattern_set(struct arena *arena, struct charset set);
 struct pattern *pattern_concat(struct arena *arena, struct pattern *const *parts, size_t count);

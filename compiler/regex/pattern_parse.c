@@ -444,8 +444,21 @@ static bool parse_start(struct parser *parser)
     }
 }
 
+/* Checked first, since comments and names are gone past unread; false after parser_fail. */
+static bool is_text(struct parser *parser)
+{
+    uint32_t scalar;
+    bool valid = true;
+    while (valid && parser->at < parser->length)
+        valid = parser_scalar(parser, &scalar);
+    parser->at = 0;
+    return valid;
+}
+
 struct pattern *parser_run(struct parser *parser)
 {
+    if (!is_text(parser))
+        return NULL;
     if (parser->length > 1 && parser->text[0] == '@' && byte_is_letter(parser->text[1]))
         return parser_name(parser, 0, 1, -1);
     if (!parse_start(parser))

@@ -433,11 +433,48 @@ const char *pattern_standard_text(struct arena *arena, const char *name, size_t 
                         arena_format(arena, "as in @%s(%s)", other->name, other->arguments));
 }
 
+/* ---- trees, each made once a compilation ----------------------------------------------------- */
+
+#define KNOWN_MAX 200u /* more are made anew each time */
+
+struct known {
+    struct known *next;
+    const char *text;
+    const struct pattern *tree;
+};
+
+struct known_list {
+    struct known *first;
+    uint32_t count;
+};
+
+static struct known_list *known_of(struct arena *arena)
+{
+    static const char key;
+    void **slot = arena_slot(arena, &key);
+    if (!*slot)
+        *slot = arena_alloc(arena, sizeof(struct known_list));
+    return *slot;
+}
+
 const struct pattern *pattern_standard(struct arena *arena, const char *name, size_t name_length,
                                        const char *arguments, size_t arguments_length,
                                        struct pattern_error *error)
 {
     const char *text =
         pattern_standard_text(arena, name, name_length, arguments, arguments_length, error);
-    return text ? pattern_parse(arena, text, strlen(text), NULL, error) : NULL;
+    if (!text)
+        return NULL;
+    struct known_list *list = known_of(arena);
+    for (const struct known *known = list->first; known; known = known->next)
+        if (strcmp(known->text, text) == 0)
+            return known->tree;
+    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, error);
+    if (tree && list->count < KNOWN_MAX) {
+        struct known *known = arena_alloc(arena, sizeof *known);
+        *known = (struct known){list->first, text, tree};
+        list->first = known;
+        list->count++;
+    }
+    return tree;
 }

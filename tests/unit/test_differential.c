@@ -17,7 +17,7 @@
 #include "compiler/regex/pattern.h"
 #include "compiler/regex/witness.h"
 
-#define PATTERNS 800
+#define PATTERNS 400
 #define PCRE2_GIVES_UP_MAX 3 /* values of one pattern that PCRE2 may take too long for */
 
 static uint64_t random_state;

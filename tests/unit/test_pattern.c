@@ -260,6 +260,8 @@ static void test_trees(void **state)
         {"a{1}", "a"},            {"(?:a*)*", "a*"},          {"(?:a?){0,5}", "a{0,5}"},
         {"(?:a{2}){3}", "a{6}"},  {"(?:a+)?", "a*"},          {"(?:a{2,3}){2}", "a{4,6}"},
         {"(?:a|b)|c|\\0", "[abc]"}, {"(?:){5}", ""},          {"(?:a*b*){3}", "(?:a*b*){0,3}"},
+        {"aa*a?", "a+"},          {"[ab]{1,2}b(?:a|b){3}", "[ab]{1,2}b[ab]{3}"},
+        {"x+x+x+", "x{3,}"},      {"x{60000}x{5535}", "x{65535}"}, {"(?:ab)*ab(?:ab)?", "(?:ab)*a(?:b)(?:ab)?"},
         {"a(?:|)b", "ab"},        {"(?i)a", "[aA]"},          {"a\\0|b", "b"},
     };
     for (size_t i = 0; i < sizeof equal / sizeof *equal; i++)
@@ -267,7 +269,7 @@ static void test_trees(void **state)
             fail_msg("`%s` is `%s`, not `%s`", equal[i][0],
                      pattern_canonical(arena, parse(equal[i][0])), equal[i][1]);
     static const char *const different[][2] = {
-        {"a", "b"}, {"ab", "a"}, {"a{2,3}", "a{2,4}"}, {"(?:a{3}){2,3}", "a{6,9}"}, {"a|bc", "bc|a"},
+        {"a", "b"}, {"ab", "a"}, {"a{2,3}", "a{2,4}"}, {"x{60000}x{60000}", "x{60000}"}, {"aa", "a{2}"}, {"(?:a{3}){2,3}", "a{6,9}"}, {"a|bc", "bc|a"},
     };
     for (size_t i = 0; i < sizeof different / sizeof *different; i++)
         assert_false(pattern_equal(parse(different[i][0]), parse(different[i][1])));
@@ -465,6 +467,8 @@ static const struct refusal refusals[] = {
     {"\\p{^L}", 0, 6, "`^` in a property: write \\P instead"},
     {"a\xff", 1, 2, "not valid UTF-8"},
     {"[\xed\xa0\x80]", 1, 2, "not valid UTF-8"},
+    {"(?x)a # \xff", 8, 9, "not valid UTF-8"},
+    {"(?<\xff>a)", 3, 4, "not valid UTF-8"},
     {"@nowhere", 0, 8, "there is no pattern named @nowhere"},
     {"a(?@hostnam)", 1, 12, "there is no pattern named @hostnam"},
     {"@branch-", 0, 8, "there is no pattern named @branch-"},
@@ -545,6 +549,7 @@ static void test_limits(void **state)
     parse(repeated("a", 65536, "", ""));
     assert_too_much(repeated("a", 65537, "", ""), 65537, "the pattern is over 65536 bytes long");
     assert_too_much("a\0b", 3, "a NUL byte in the pattern");
+    assert_too_much("(?x)a # \0", 9, "a NUL byte in the pattern");
     parse(repeated("(?:a|bc){2}", 200, "", ""));
     parse(repeated("(?:", 190, "ab", "d?c)+"));
 }
