@@ -184,7 +184,12 @@ unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
 
 # Programs of C that the end-to-end tests run.
-TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/emit/*.c))
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/emit/*.c tests/confinement/*.c))
+
+# Those that try to get out of their confinement are static: they need nothing but themselves.
+$(BUILD)/tests/confinement/%: tests/confinement/%.c tests/confinement/attempt.h
+	@mkdir -p $(@D)
+	$(MUSL_CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -static -I. -idirafter /usr/include -idirafter /usr/include/$(MULTIARCH) -o $@ $<
 
 end-to-end: all $(TEST_PROGRAMS)
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests

@@ -178,6 +178,11 @@ static bool arguments_decide(struct filter_verdict *verdict, const char *name,
         uint32_t flags = name[0] == 'c' ? CLONE_NAMESPACES : UNSHARE_NAMESPACES;
         if (wants->lists)
             clause_add(verdict, EPERM, any_of(0, flags, "a new namespace"));
+    } else if (strcmp(name, "prlimit64") == 0) {
+        if (wants->lists) {
+            clause_add(verdict, 0, equals(0, 0, "the caller itself"));
+            verdict->refusal = EPERM;
+        }
     } else if (strcmp(name, "setsockopt") == 0) {
         /* turns a TCP socket into one that Landlock's port rules do not know */
         if (wants->net_ports) {

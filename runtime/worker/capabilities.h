@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define CAPABILITY_SYS_ADMIN (1ull << 21)
-#define CAPABILITY_SYS_RESOURCE (1ull << 24)
+#define CAPABILITY_SETFCAP (1ull << 31)
 
 /* Whether all of `mask` are permitted to this process. */
 bool capabilities_permitted(uint64_t mask);

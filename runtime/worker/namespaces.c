@@ -25,6 +25,15 @@ unsigned long namespaces_flags(const struct confinement_setup *setup)
     return setup->namespaces;
 }
 
+uint64_t namespaces_capabilities(const struct confinement_setup *setup)
+{
+    if (setup->namespaces == 0)
+        return 0;
+    if (!(setup->namespaces & CLONE_NEWUSER))
+        return CAPABILITY_SYS_ADMIN;
+    return setup->host->uid == 0 ? CAPABILITY_SETFCAP : 0;
+}
+
 bool namespaces_has_mounts(const struct confinement_setup *setup)
 {
     return setup->namespaces & CLONE_NEWNS;

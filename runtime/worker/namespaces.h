@@ -7,12 +7,17 @@
 #define SLUICE_NAMESPACES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct confinement_host;
 struct confinement_setup;
 
 /* What worker_start asks clone(2) for: 0 when the worker lives in the broker's namespaces. */
 unsigned long namespaces_flags(const struct confinement_setup *setup);
+
+/* The capabilities that have to be in force for that one call: CAP_SYS_ADMIN where no user namespace
+ * gives it, CAP_SETFCAP for root's own user namespace (root mapped to root, user_namespaces(7)). */
+uint64_t namespaces_capabilities(const struct confinement_setup *setup);
 
 /* Whether the worker has mounts of its own: descriptors from outside lead around them. */
 bool namespaces_has_mounts(const struct confinement_setup *setup);

@@ -15,6 +15,7 @@
 #include "runtime/shared/io.h"
 #include "runtime/worker/capabilities.h"
 #include "runtime/worker/cgroup.h"
+#include "runtime/worker/namespaces.h"
 #include "runtime/worker/seccomp.h"
 #include "runtime/worker/setup.h"
 
@@ -50,16 +51,13 @@ static bool keeps_privileges(const struct policy *policy)
     return false;
 }
 
-/* What workers are made with: CAP_SYS_ADMIN for namespaces without a user namespace. It stays out of
- * force but for that one call (worker.c). */
+/* What workers are made with; out of force but for that one call (worker.c). */
 static uint64_t capabilities_needed(const struct own *own)
 {
-    for (uint32_t i = 0; i < own->policy->confinement_count; i++) {
-        unsigned long namespaces = own->setups[i]->namespaces;
-        if (namespaces != 0 && !(namespaces & CLONE_NEWUSER))
-            return CAPABILITY_SYS_ADMIN;
-    }
-    return 0;
+    uint64_t needed = 0;
+    for (uint32_t i = 0; i < own->policy->confinement_count; i++)
+        needed |= namespaces_capabilities(own->setups[i]);
+    return needed;
 }
 
 static int privileges_give_up(const struct own *own)

@@ -36,19 +36,19 @@ static pid_t process_clone(unsigned long namespaces, int *pidfd)
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
-/* The same; namespaces without a user namespace need CAP_SYS_ADMIN, which the broker has kept for
- * this alone (own.c). */
-static pid_t process_fork(unsigned long namespaces, int *pidfd)
+/* The same, with the capabilities that the broker has kept for this alone (own.c). */
+static pid_t process_fork(const struct confinement_setup *setup, int *pidfd)
 {
-    if (namespaces == 0 || (namespaces & CLONE_NEWUSER))
-        return process_clone(namespaces, pidfd);
-    bool was_raised = capabilities_effective(CAPABILITY_SYS_ADMIN);
-    int status = capabilities_raise(CAPABILITY_SYS_ADMIN);
+    uint64_t needed = namespaces_capabilities(setup);
+    if (needed == 0)
+        return process_clone(namespaces_flags(setup), pidfd);
+    bool was_raised = capabilities_effective(needed);
+    int status = capabilities_raise(needed);
     if (status < 0)
         return status;
-    pid_t pid = process_clone(namespaces, pidfd);
+    pid_t pid = process_clone(namespaces_flags(setup), pidfd);
     if (pid != 0 && !was_raised)
-        status = capabilities_lower(CAPABILITY_SYS_ADMIN);
+        status = capabilities_lower(needed);
     if (pid > 0 && status < 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
@@ -76,7 +76,7 @@ int worker_start(const struct policy *policy, uint32_t confinement,
         return -errno;
 
     int pidfd = -1;
-    pid_t pid = process_fork(namespaces_flags(setup), &pidfd);
+    pid_t pid = process_fork(setup, &pidfd);
     if (pid == 0)
         worker_serve(policy, setup, theirs, memory);
     if (pid < 0) {

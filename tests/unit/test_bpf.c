@@ -176,6 +176,8 @@ static int expected(const struct model_filter *f, enum syscall_architecture arch
         return lists && (a0 & 0x7e020000) ? EPERM : ALLOWED;
     if (strcmp(name, "unshare") == 0)
         return lists && (a0 & 0x7e020080) ? EPERM : ALLOWED;
+    if (strcmp(name, "prlimit64") == 0)
+        return lists && a0 != 0 ? EPERM : ALLOWED;
     if (f->net_ports && is_one_of(name, "sendto sendmmsg"))
         return a3 & 0x20000000 ? EPERM : ALLOWED;
     if (f->net_ports && strcmp(name, "sendmsg") == 0)
@@ -333,7 +335,7 @@ static void cost_does_not_grow_with_length(void **state)
                 size_t steps;
                 run(program, &data, &steps);
                 bool looks = e && is_one_of(e->name, "socket socketpair ioctl clone unshare sendto "
-                                                     "sendmsg sendmmsg setsockopt");
+                                                     "sendmsg sendmmsg setsockopt prlimit64");
                 assert_true(steps <= (looks ? 60u : 24u));
             }
             for (size_t i = 0; i < program->count; i++) {
@@ -553,6 +555,8 @@ static int try_default(void)
     REFUSED(syscall(435, 0, 0), ENOSYS);
     REFUSED(syscall(425, 8, 0), ENOSYS);
     REFUSED(syscall(SYS_keyctl, 0, 0), EPERM);
+    REFUSED(syscall(SYS_prlimit64, getppid(), 7, 0, 0), EPERM);
+    WORKS(syscall(SYS_prlimit64, 0, 7, 0, 0));
     REFUSED(syscall(SYS_mount, 0, 0, 0, 0, 0), EPERM);
     REFUSED(syscall(470 + 50), ENOSYS);
     REFUSED(socket(40, SOCK_STREAM, 0), EAFNOSUPPORT);
