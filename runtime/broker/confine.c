@@ -106,71 +106,93 @@ int confine_self(struct broker *broker, confinement_tell *tell, void *context,
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-struct digest {
-    uint64_t value;
+#define ITEMS_MAX 2048u
+
+/* The set of things that a confinement lets through, each by its hash: the order of the rules does
+ * not matter, nor how many of them ask for the same. */
+struct item_set {
+    uint64_t hashes[ITEMS_MAX];
+    uint32_t count;
+    uint64_t sum;
 };
 
-static void digest_bytes(struct digest *digest, const void *bytes, size_t length)
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
 {
     const unsigned char *at = bytes;
 
     for (size_t i = 0; i < length; i++)
-        digest->value = (digest->value ^ at[i]) * UINT64_C(0x100000001b3);
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash;
 }
 
-static void digest_number(struct digest *digest, uint64_t number)
+static uint64_t hash_number(uint64_t hash, uint64_t number)
 {
-    digest_bytes(digest, &number, sizeof(number));
+    return hash_bytes(hash, &number, sizeof(number));
 }
 
-static void digest_template(struct digest *digest, const struct policy_template *template)
+static uint64_t hash_start(uint64_t what)
 {
-    digest_number(digest, template->count);
+    return hash_number(UINT64_C(0xcbf29ce484222325), what);
+}
+
+static uint64_t hash_template(uint64_t hash, const struct policy_template *template)
+{
     for (uint32_t i = 0; i < template->count; i++) {
         const struct policy_template_piece *piece = &template->pieces[i];
-        digest_number(digest, piece->kind);
+        hash = hash_number(hash, piece->kind);
         if (piece->kind == TEMPLATE_TEXT)
-            digest_bytes(digest, piece->text, strlen(piece->text) + 1);
+            hash = hash_bytes(hash, piece->text, strlen(piece->text) + 1);
     }
+    return hash;
 }
 
-static void digest_files(struct digest *digest, const struct policy *policy)
+static void item_add(struct item_set *set, uint64_t hash)
 {
-    digest_template(digest, &policy->logfile);
-    for (uint32_t i = 0; i < policy->rule_count; i++) {
-        const struct policy_attributes *attributes = policy->rules[i].attributes;
-        if (i > 0 && attributes == policy->rules[i - 1].attributes)
-            continue;
-        digest_template(digest, &attributes->stdoutfile);
-        digest_template(digest, &attributes->stderrfile);
-    }
-    for (uint32_t i = 0; i < policy->confinement_count; i++) {
-        const struct policy_confinement *confinement = policy->confinements[i];
-        for (uint32_t j = 0; j < confinement->grant_count; j++) {
-            const struct policy_grant *grant = &confinement->grants[j];
-            digest_number(digest, (uint64_t)grant->kind << 8 | (uint64_t)grant->access);
-            if (grant->kind == GRANT_SET)
-                digest_number(digest, grant->set);
-            digest_template(digest, &grant->path);
-        }
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->hashes[i] == hash)
+            return;
+    if (set->count < ITEMS_MAX)
+        set->hashes[set->count++] = hash;
+    set->sum += hash;
+}
+
+enum { ITEM_FILTER, ITEM_FILE, ITEM_GRANT };
+
+static void template_add(struct item_set *set, const struct policy_template *template)
+{
+    if (template_is_set(template))
+        item_add(set, hash_template(hash_start(ITEM_FILE), template));
+}
+
+static void grants_add(struct item_set *set, const struct policy_confinement *confinement)
+{
+    for (uint32_t i = 0; i < confinement->grant_count; i++) {
+        const struct policy_grant *grant = &confinement->grants[i];
+        uint64_t hash = hash_number(hash_start(ITEM_GRANT), (uint64_t)grant->kind);
+        hash = hash_number(hash, (uint64_t)grant->access);
+        if (grant->kind == GRANT_SET)
+            hash = hash_number(hash, (uint64_t)grant->set);
+        item_add(set, hash_template(hash, &grant->path));
     }
 }
 
 uint64_t confine_digest(const struct policy *policy)
 {
-    struct digest digest = {.value = UINT64_C(0xcbf29ce484222325)};
-    bool anything = false;
-
+    struct item_set set = {.count = 0};
     uint64_t filter = confinement_broker_digest(policy);
-    if (filter != 0) {
-        digest_number(&digest, filter);
-        anything = true;
-    }
+
+    if (filter != 0)
+        item_add(&set, hash_number(hash_start(ITEM_FILTER), filter));
     if (policy->broker_confines_files) {
-        digest_files(&digest, policy);
-        anything = true;
+        template_add(&set, &policy->logfile);
+        for (uint32_t i = 0; i < policy->rule_count; i++) {
+            template_add(&set, &policy->rules[i].attributes->stdoutfile);
+            template_add(&set, &policy->rules[i].attributes->stderrfile);
+        }
+        for (uint32_t i = 0; i < policy->confinement_count; i++)
+            grants_add(&set, policy->confinements[i]);
     }
-    if (!anything)
+    if (set.count == 0)
         return 0;
-    return digest.value != 0 ? digest.value : 1;
+    return set.sum != 0 ? set.sum : 1;
 }
