@@ -172,13 +172,32 @@ const struct program_fact *invocation_fact(const struct invocation *invocation, 
     return NULL;
 }
 
-/* Whether a token is an option: a literal with a dash, or the literal beginning of one. */
-static bool token_is_option(const struct model_token *token)
+/* Whether every value of a slot begins with a dash. */
+static bool slot_is_options(const struct model_slot *slot)
 {
-    if (token->kind == TOKEN_LITERAL || token->kind == TOKEN_MIXED)
-        return !token->pieces[0].is_slot && token->pieces[0].literal[0] == '-' &&
-               token->pieces[0].literal[1];
-    return false;
+    const struct automaton_state *first = slot->accepted ? &slot->accepted->states[0] : NULL;
+    return first && slot->allow_dash && !first->accepting && first->transition_count == 1 &&
+           first->transitions[0].low == '-' && first->transitions[0].high == '-';
+}
+
+/* Whether a token is an option: a literal with a dash, the literal beginning of one, or a slot of
+ * nothing but options. */
+static bool token_is_option(const struct model_rule *rule, const struct model_token *token)
+{
+    const struct model_piece *first = &token->pieces[0];
+    if (token->kind == TOKEN_EXPANSION)
+        return false;
+    if (first->is_slot)
+        return token->kind != TOKEN_MIXED && slot_is_options(&rule->slots[first->slot]);
+    return first->literal[0] == '-' && first->literal[1];
+}
+
+/* NAME=VALUE, before the command of `env` and its like. */
+static bool token_is_assignment(const struct model_token *token)
+{
+    const struct model_piece *first = &token->pieces[0];
+    return (token->kind == TOKEN_LITERAL || token->kind == TOKEN_MIXED) && !first->is_slot &&
+           strchr(first->literal, '=') != NULL;
 }
 
 struct invocation invocation_read(struct arena *arena, const struct programs *programs,
@@ -192,15 +211,18 @@ struct invocation invocation_read(struct arena *arena, const struct programs *pr
     invocation.operands = arena_array(arena, rule->token_count, sizeof *invocation.operands);
     bool subcommands = invocation_fact(&invocation, "subcommands", NULL) != NULL;
     const struct program_fact *valued = invocation_fact(&invocation, "options-with-value", NULL);
+    bool assignments = invocation_fact(&invocation, "assignments", NULL) != NULL;
     bool options = true;
     for (size_t t = 1; t < rule->token_count; t++) {
         const struct model_token *token = &rule->tokens[t];
         const char *literal = token_literal(token);
         if (options && literal && strcmp(literal, "--") == 0) {
             options = false;
-        } else if (options && token_is_option(token)) {
+        } else if (options && token_is_option(rule, token)) {
             if (literal && valued && fact_has(valued, literal))
                 t++;
+        } else if (assignments && !invocation.operand_count && token_is_assignment(token)) {
+            continue;
         } else {
             if (subcommands && !invocation.operand_count)
                 invocation.subcommand = literal;

@@ -17,9 +17,10 @@ static const char *const form_patterns[FORM_COUNT] = {
     [FORM_AT] = "(?s)@.*",
     [FORM_PLUS] = "(?s)\\+.*",
     [FORM_TILDE] = "(?s)~.*",
-    [FORM_CONTROL] = "(?s).*[\\x01-\\x08\\x0b-\\x1f\\x7f-\\x{9f}].*",
+    [FORM_CONTROL] = "(?s).*[\\x01-\\x08\\x0b-\\x1f\\x7f].*",
     [FORM_NEWLINE] = "(?s).*\\n.*",
     [FORM_SHELL] = "(?s).*[;|&$`<>(){}*?\\[\\]!#~'\"\\\\\\n ].*",
+    [FORM_URL] = "(?s)[a-z][a-z0-9+.-]*://.*",
     [FORM_PRINTABLE] = "[ -~]+",
 };
 
@@ -37,6 +38,42 @@ const char *warner_witness(struct warner *warner, const struct automaton *langua
         !automaton_overlaps(warner->arena, language, warner->forms[form], &bytes, &length))
         return NULL;
     return command_line_text(warner->arena, (struct command_line){&bytes, &length, 1});
+}
+
+/* So many words count as listed by the author. */
+#define LISTED_MAX 32u
+
+/* One word being written: where it is in the automaton, and the next scalar to try from there. */
+struct listing {
+    uint32_t state, transition, scalar;
+};
+
+bool language_is_listed(struct warner *warner, const struct automaton *language)
+{
+    if (!language)
+        return false;
+    struct listing *stack = arena_array(warner->arena, language->state_count + 1, sizeof *stack);
+    size_t depth = 1;
+    unsigned words = language->states[0].accepting;
+    /* Every state leads to a word, so that a wide automaton soon has too many. */
+    while (depth) {
+        struct listing *top = &stack[depth - 1];
+        const struct automaton_state *state = &language->states[top->state];
+        if (top->transition == state->transition_count) {
+            depth--;
+            continue;
+        }
+        const struct transition *transition = &state->transitions[top->transition];
+        if (transition->high - transition->low >= LISTED_MAX || depth > language->state_count)
+            return false; /* a class, or a loop */
+        if (transition->low + ++top->scalar > transition->high)
+            top->transition++, top->scalar = 0;
+        words += language->states[transition->target].accepting;
+        if (words > LISTED_MAX || depth == language->state_count)
+            return false;
+        stack[depth++] = (struct listing){.state = transition->target};
+    }
+    return true;
 }
 
 const struct model_slot *token_slot(const struct model_rule *rule, const struct model_token *token)

@@ -21,9 +21,10 @@ enum form {
     FORM_AT,            /* starts with @ */
     FORM_PLUS,          /* starts with + */
     FORM_TILDE,         /* starts with ~ */
-    FORM_CONTROL,       /* has a control character but tab and newline */
+    FORM_CONTROL,       /* has an ASCII control character but tab and newline */
     FORM_NEWLINE,       /* has a newline */
     FORM_SHELL,         /* has a character that a shell reads */
+    FORM_URL,           /* scheme://... */
     FORM_PRINTABLE,     /* any printable ASCII, one or more: to be contained */
     FORM_COUNT,
 };
@@ -55,6 +56,10 @@ const struct automaton *warner_language(struct warner *warner, const struct mode
 
 /* Whether a language has a value of a form: the shortest one, as a person would write it. NULL: no. */
 const char *warner_witness(struct warner *warner, const struct automaton *language, enum form form);
+
+/* Whether a language is a short list of words: what its author wrote down is no choice of the
+ * caller's. */
+bool language_is_listed(struct warner *warner, const struct automaton *language);
 
 /* The first slot of a token, or NULL. */
 const struct model_slot *token_slot(const struct model_rule *rule, const struct model_token *token);

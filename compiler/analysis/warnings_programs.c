@@ -21,6 +21,23 @@ static const char *const command_note =
 static const char *const shell_note =
     "a pattern without the characters that a shell reads: @word, @filename, [A-Za-z0-9._/-]+";
 
+/* The slot of a token that accepts what a shell reads, with such a value; NULL: none does. What the
+ * author wrote around it is meant. */
+static const struct model_slot *shell_slot(struct warner *warner, const struct model_rule *rule,
+                                           const struct model_token *token, const char **witness)
+{
+    for (size_t p = 0; p < token->piece_count; p++) {
+        if (!token->pieces[p].is_slot)
+            continue;
+        const struct model_slot *slot = &rule->slots[token->pieces[p].slot];
+        const struct automaton *accepted =
+            slot->any ? automaton_everything(warner->arena) : slot->accepted;
+        if ((*witness = warner_witness(warner, accepted, FORM_SHELL)))
+            return slot;
+    }
+    return NULL;
+}
+
 /* A slot at operand N of a fact is a command; with `shell`, every one from there on is read again. */
 static bool warn_operands(struct warner *warner, const struct invocation *invocation,
                           const char *fact_name, const char *what, bool shell)
@@ -34,17 +51,19 @@ static bool warn_operands(struct warner *warner, const struct invocation *invoca
             const struct model_slot *slot = token_slot(invocation->rule, token);
             /* `...` may reach from before; 0 means any operand. */
             bool at = first == 0 || o + 1 == first || (token->kind == TOKEN_REST && o + 1 < first);
-            if (!slot)
+            if (!slot || language_is_listed(warner, slot->accepted))
                 continue;
             if (at && (token->pieces[0].is_slot || shell)) {
                 warn_at_slot(warner, "command-position", slot, command_note, invocation->name, what,
                              NULL);
                 warned = true;
             }
-            const char *witness =
-                warner_witness(warner, warner_language(warner, invocation->rule, token), FORM_SHELL);
-            if (shell && o + 1 >= first && witness) {
-                warn_at_slot(warner, "shell-metachar", slot, shell_note, invocation->name,
+            const char *witness = NULL;
+            const struct model_slot *read_again =
+                shell && o + 1 >= first ? shell_slot(warner, invocation->rule, token, &witness)
+                                        : NULL;
+            if (read_again) {
+                warn_at_slot(warner, "shell-metachar", read_again, shell_note, invocation->name,
                              "hands to a shell", witness);
                 warned = true;
             }
@@ -53,13 +72,28 @@ static bool warn_operands(struct warner *warner, const struct invocation *invoca
     return warned;
 }
 
+/* Whether a token sets, by its literal beginning, something that runs nothing. */
+static bool is_safe_setting(const struct invocation *invocation, const struct model_token *token)
+{
+    const struct model_piece *first = &token->pieces[0];
+    const struct program_fact *fact = NULL;
+    while (!first->is_slot && (fact = invocation_fact(invocation, "safe-setting", fact)))
+        for (size_t v = 0; v < fact->value_count; v++) {
+            size_t length = strlen(fact->values[v]);
+            if (strncmp(first->literal, fact->values[v], length) == 0 &&
+                first->literal[length] == '=')
+                return true;
+        }
+    return false;
+}
+
 static void on_command_value(struct warner *warner, const struct invocation *invocation,
                              const struct program_fact *fact, const struct model_token *token,
                              const struct automaton *language, const char *option)
 {
-    (void)fact, (void)language;
+    (void)fact;
     const struct model_slot *slot = token_slot(invocation->rule, token);
-    if (slot)
+    if (slot && !language_is_listed(warner, language) && !is_safe_setting(invocation, token))
         diagnostic_note(warner->diagnostics,
                         diagnostic_warning(warner->diagnostics, "command-position", slot->span,
                                            "%s runs the value of %s, which is #%s",
@@ -71,16 +105,17 @@ static void on_shell_value(struct warner *warner, const struct invocation *invoc
                            const struct program_fact *fact, const struct model_token *token,
                            const struct automaton *language, const char *option)
 {
-    (void)fact;
-    const struct model_slot *slot = token_slot(invocation->rule, token);
-    const char *witness = warner_witness(warner, language, FORM_SHELL);
-    if (slot && witness)
+    const char *witness = NULL;
+    const struct model_slot *slot = shell_slot(warner, invocation->rule, token, &witness);
+    if (slot && language_is_listed(warner, slot->accepted))
+        return;
+    if (slot)
         diagnostic_note(warner->diagnostics,
                         diagnostic_warning(warner->diagnostics, "shell-metachar", slot->span,
                                            "%s hands the value of %s to a shell: #%s accepts %s",
                                            invocation->name, option, slot->name, witness),
                         SPAN_NONE, "%s", shell_note);
-    else if (slot && token->pieces[0].is_slot)
+    else if (token->pieces[0].is_slot)
         on_command_value(warner, invocation, fact, token, language, option);
 }
 
@@ -123,7 +158,8 @@ static bool has_code_option(const struct invocation *invocation)
 /* Whether the program may be run so that its code comes from standard input. */
 static bool reads_code_from_input(const struct invocation *invocation)
 {
-    if (!invocation_fact(invocation, "stdin-code", NULL))
+    const struct program_fact *reads = invocation_fact(invocation, "stdin-code", NULL);
+    if (!reads)
         return false;
     const struct model_rule *rule = invocation->rule;
     for (size_t t = 1; t < rule->token_count; t++) {
@@ -131,18 +167,16 @@ static bool reads_code_from_input(const struct invocation *invocation)
         const struct model_slot *slot = token_slot(rule, &rule->tokens[t]);
         if (literal && strcmp(literal, "-") == 0)
             return true;
-        if (literal && (strcmp(literal, "--version") == 0 || strcmp(literal, "--help") == 0))
-            return false;
         if (slot && slot->allow_dash && rule->tokens[t].pieces[0].is_slot && slot->accepted &&
             automaton_accepts(slot->accepted, "-", 1))
             return true;
     }
+    size_t operands = 0;
     for (size_t o = 0; o < invocation->operand_count; o++) {
         const struct model_token *token = &rule->tokens[invocation->operands[o]];
-        if (token->kind != TOKEN_REST || token->minimum)
-            return false;
+        operands += token->kind == TOKEN_REST ? token->minimum : 1;
     }
-    return !has_code_option(invocation);
+    return operands < fact_number(reads, 1) && !has_code_option(invocation);
 }
 
 static bool warn_input(struct warner *warner, const struct invocation *invocation)
@@ -229,32 +263,11 @@ static bool passes_credentials(const struct invocation *invocation)
     return false;
 }
 
-/* So many values count as listed by the author. */
-#define LISTED_MAX 8u
-
-/* Whether a language has at most so many values, each a single way through the automaton. */
-static bool automaton_words_at_most(const struct automaton *a, uint32_t most)
-{
-    uint32_t words = 0;
-    for (uint32_t s = 0; s < a->state_count; s++) {
-        words += a->states[s].accepting;
-        for (uint32_t t = 0; t < a->states[s].transition_count; t++) {
-            const struct transition *transition = &a->states[s].transitions[t];
-            /* A class, a loop or a way back makes many values. */
-            if (transition->low != transition->high || transition->target <= s)
-                return false;
-        }
-        if (a->states[s].transition_count > 1)
-            words += a->states[s].transition_count - 1;
-    }
-    return words <= most;
-}
-
 static void warn_destination_slot(struct warner *warner, const struct invocation *invocation,
                                   const struct model_slot *slot)
 {
     /* A few words that the author listed (origin|upstream) are no choice of the caller's. */
-    if (slot->accepted && automaton_words_at_most(slot->accepted, LISTED_MAX))
+    if (language_is_listed(warner, slot->accepted))
         return;
     diagnostic_note(warner->diagnostics,
                     diagnostic_warning(warner->diagnostics, "destination", slot->span,
@@ -323,7 +336,7 @@ static void warn_set_id(struct warner *warner, const struct invocation *invocati
                         SPAN_NONE, "remove new_privs, and confine the rule");
 }
 
-static bool runs_slot_as_command(const struct invocation *invocation)
+static bool runs_slot_as_command(struct warner *warner, const struct invocation *invocation)
 {
     static const char *const facts[] = {"command-operand", "code-operand", "file-operand",
                                         "shell-operand"};
@@ -331,11 +344,26 @@ static bool runs_slot_as_command(const struct invocation *invocation)
         const struct program_fact *fact = NULL;
         while ((fact = invocation_fact(invocation, facts[f], fact))) {
             size_t at = fact_number(fact, 1);
-            if (at && at <= invocation->operand_count &&
-                invocation->rule->tokens[invocation->operands[at - 1]].kind != TOKEN_LITERAL)
+            if (!at || at > invocation->operand_count)
+                continue;
+            const struct model_token *token =
+                &invocation->rule->tokens[invocation->operands[at - 1]];
+            if (token_slot(invocation->rule, token) && token->pieces[0].is_slot &&
+                !language_is_listed(warner, warner_language(warner, invocation->rule, token)))
                 return true;
         }
     }
+    return false;
+}
+
+/* A command line that only has the program tell about itself. */
+static bool tells_about_itself(const struct model_rule *rule)
+{
+    static const char *const words[] = {"--version", "--help", "-V", "version"};
+    const char *only = rule->token_count == 2 ? token_literal(&rule->tokens[1]) : NULL;
+    for (size_t i = 0; only && i < sizeof words / sizeof *words; i++)
+        if (strcmp(only, words[i]) == 0)
+            return true;
     return false;
 }
 
@@ -344,14 +372,15 @@ void warnings_of_programs(struct warner *warner)
     for (size_t r = 0; r < warner->model->rule_count; r++) {
         const struct invocation *invocation = &warner->invocations[r];
         warn_set_id(warner, invocation);
-        if (!invocation->program)
+        if (!invocation->program || tells_about_itself(invocation->rule))
             continue;
         warn_commands(warner, invocation);
         bool input = warn_input(warner, invocation);
         warn_pager(warner, invocation);
         bool files = warn_files(warner, invocation);
         warn_destinations(warner, invocation);
-        if ((input || files || runs_slot_as_command(invocation)) &&
+        /* runs-caller-files has said so already. */
+        if (!files && (input || runs_slot_as_command(warner, invocation)) &&
             !is_confined(invocation->rule->confinement))
             diagnostic_note(warner->diagnostics,
                             diagnostic_warning(warner->diagnostics, "unconfined",

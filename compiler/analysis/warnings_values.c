@@ -47,7 +47,9 @@ static void warn_option_like(struct warner *warner, const struct invocation *inv
     /* Only a whole token, or the beginning of one, can be an option. */
     if (!slot->allow_dash || slot->any || !token->pieces[0].is_slot)
         return;
-    const char *witness = warner_witness(warner, slot->accepted, FORM_LONG_OPTION);
+    const char *witness = language_is_listed(warner, slot->accepted)
+                              ? NULL
+                              : warner_witness(warner, slot->accepted, FORM_LONG_OPTION);
     if (!witness)
         witness = dash_value(invocation, slot);
     if (!witness)
@@ -77,6 +79,9 @@ static void warn_path_escape(struct warner *warner, const struct model_slot *slo
                            !warner_witness(warner, slot->accepted, FORM_SPACE);
     if (!reads_like_path && !name_reads_like_path(slot->name))
         return;
+    if (!slot->accepted || language_is_listed(warner, slot->accepted) ||
+        automaton_contains(warner->arena, warner->forms[FORM_URL], slot->accepted, NULL, NULL))
+        return; /* a URL's dots climb nowhere on this machine */
     if ((witness = warner_witness(warner, slot->accepted, FORM_PARENT)))
         what = "paths that climb out with '..'";
     else if (warner_witness(warner, slot->accepted, FORM_RELATIVE) &&
