@@ -131,6 +131,31 @@ static void receives_bytes_and_descriptors(void **state)
     assert_int_equal(message.count, 0);
 }
 
+/* A listening socket of somebody else's (LISTEN_FDS) may have SO_PASSCRED set: credentials then
+ * come before the descriptors. */
+static void finds_descriptors_behind_credentials(void **state)
+{
+    struct fixture *fixture = *state;
+    char byte;
+    int got[3], on = 1;
+    struct message message = {&byte, 1, got, 3, 0, 0};
+
+    assert_int_equal(setsockopt(fixture->ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+    send_copies(fixture->ends[0], 2);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.count, 2);
+    assert_int_equal(fcntl(got[0], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(got[1], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(got[2], -1);
+    descriptors_close(got, 3);
+    send_copies(fixture->ends[0], 0);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_RECEIVED);
+    assert_int_equal(message.count, 0);
+    send_copies(fixture->ends[0], 4);
+    assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_TOO_MANY);
+    assert_int_equal(message.count, 4);
+}
+
 static void takes_none_when_none_is_wanted(void **state)
 {
     struct fixture *fixture = *state;
@@ -315,6 +340,13 @@ static void sets_its_own_descriptor_nonblocking(void **state)
     assert_int_equal(fcntl(fixture->ends[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     assert_int_equal(fcntl(fixture->ends[0], F_GETFL) & O_ACCMODE, O_RDWR);
     assert_int_equal(descriptor_set_nonblocking(-1), -EBADF);
+    int pipes[2]; /* the reading end has no flags at all */
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(fcntl(pipes[0], F_GETFL), 0);
+    assert_int_equal(descriptor_set_nonblocking(pipes[0]), 0);
+    assert_int_equal(fcntl(pipes[0], F_GETFL), O_NONBLOCK);
+    assert_int_equal(fcntl(pipes[1], F_GETFL), O_WRONLY);
+    descriptors_close(pipes, 2);
 }
 
 /* Whether a descriptor is /dev/null, in a child that has no way to report but its exit code. */
@@ -326,30 +358,45 @@ static bool descriptor_is_null(int descriptor)
            S_ISCHR(here.st_mode) && here.st_rdev == there.st_rdev;
 }
 
+/* Closes the descriptors in the mask `closed` of 0, 1 and 2, with none other open but those three.
+ * Returns how many things are wrong after the others have been filled. */
+static int fill_standard_with(unsigned closed)
+{
+    int failures = 0;
+    int other = memfd_create("other", 0);
+
+    for (int i = 0; i <= 2; i++)
+        if (dup2(other, i) != i)
+            failures++;
+    for (int i = 3; i < 1024; i++)
+        close(i);
+    for (int i = 0; i <= 2; i++) {
+        int descriptor = i;
+        if (closed & 1u << i)
+            descriptor_close(&descriptor); /* 0 is a descriptor as any */
+    }
+    for (int i = 0; i <= 2; i++)
+        if (fcntl(i, F_GETFD) != (closed & 1u << i ? -1 : 0))
+            failures++;
+    if (descriptors_fill_standard() != 0)
+        failures++;
+    for (int i = 0; i <= 2; i++)
+        if (descriptor_is_null(i) != ((closed & 1u << i) != 0) || fcntl(i, F_GETFD) != 0)
+            failures++;
+    for (int i = 3; i < 1024; i++)
+        if (fcntl(i, F_GETFD) >= 0)
+            failures++;
+    return failures;
+}
+
 static void fills_the_standard_descriptors(void **state)
 {
     (void)state;
     for (unsigned closed = 0; closed < 8; closed++) {
         pid_t child = fork();
         assert_true(child >= 0);
-        if (child == 0) {
-            int other = memfd_create("other", 0);
-            int failures = 0;
-            for (int i = 0; i <= 2; i++)
-                if (closed & 1u << i)
-                    close(i);
-                else if (dup2(other, i) != i)
-                    failures++;
-            close(other);
-            if (descriptors_fill_standard() != 0)
-                failures++;
-            for (int i = 0; i <= 2; i++)
-                if (descriptor_is_null(i) != ((closed & 1u << i) != 0) || fcntl(i, F_GETFD) != 0)
-                    failures++;
-            if (fcntl(3, F_GETFD) >= 0 && descriptor_is_null(3))
-                failures++;
-            _exit(failures);
-        }
+        if (child == 0)
+            _exit(fill_standard_with(closed));
         int status = -1;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
@@ -363,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(closes_by_scope),
         TEST(receives_bytes_and_descriptors),
+        TEST(finds_descriptors_behind_credentials),
         TEST(takes_none_when_none_is_wanted),
         TEST(closes_what_is_too_many),
         TEST(takes_as_many_as_there_can_be),

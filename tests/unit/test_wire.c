@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -472,6 +473,30 @@ static void wants_proper_names(void **state)
         put(made, 0);
         assert_refused(made, 3, WIRE_PROTO, "proto: variable without a name", 2);
     }
+    /* A '=' that is the next field's, the low byte of a length of 61, is none of the variable's. */
+    struct made *made = made_call(2);
+    put(made, 1);
+    put_string(made, "A");
+    put_long(made, '=');
+    assert_refused(made, 3, WIRE_PROTO, "proto: variable without a name", 2);
+}
+
+static void takes_every_letter_of_a_name(void **state)
+{
+    static struct wire_request request;
+    static const char all[] = "_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789=";
+    struct made *made = made_call(2);
+    char *block;
+    (void)state;
+
+    put(made, 3);
+    put_string(made, all);
+    put_string(made, "Az=");
+    put_string(made, "zA=");
+    put(made, 0);
+    assert_int_equal(decode(&request, made->bytes, made->length, 3, &block), WIRE_OK);
+    assert_string_is(&request.variables[0], all);
+    free(block);
 }
 
 static void refuses_a_variable_that_comes_twice(void **state)
@@ -678,6 +703,27 @@ static void bounds_and_checks_a_body(void **state)
     assert_string_equal(request.reason, "proto: request too long");
     close(memfd);
 
+    /* Exactly as large as can be; and one byte less room than the last NUL needs. */
+    made = made_call(2);
+    put(made, 0);
+    put(made, 0);
+    made->length = 16;
+    put(made, 9);
+    for (int i = 0; i < 8; i++)
+        put_long(made, 131000);
+    put_long(made, WIRE_REQUEST_MAX - (4 + 8 * 131004 + 4 + 8));
+    put(made, 0);
+    put(made, 0);
+    assert_int_equal(made->length - 16, WIRE_REQUEST_MAX);
+    memfd = memfd_make(made->bytes + 16, WIRE_REQUEST_MAX, ALL_SEALS);
+    decode_header(&request, 4);
+    assert_int_equal(wire_body_read(&request, memfd, large, WIRE_REQUEST_MAX), WIRE_PROTO);
+    assert_string_equal(request.reason, "proto: request too long");
+    decode_header(&request, 4);
+    assert_int_equal(wire_body_read(&request, memfd, large, WIRE_REQUEST_MAX + 1), WIRE_OK);
+    assert_int_equal(request.argument_count, 9);
+    close(memfd);
+
     /* Sealed, but opened so that nothing can be read through it. */
     memfd = memfd_make("x", 1, ALL_SEALS);
     char path[32] = "/proc/self/fd/";
@@ -780,7 +826,8 @@ static void assert_problem(uint32_t version, const struct wire_call *call, const
 static void tells_what_cannot_be_sent(void **state)
 {
     static char large[131073];
-    static struct policy_bytes many[257];
+    static char names[256][8];
+    static struct policy_bytes many[257], many_names[256];
     struct policy_bytes argument = bytes_of("x");
     struct wire_call call = {.argument_count = 0, .arguments = many};
     (void)state;
@@ -819,8 +866,19 @@ static void tells_what_cannot_be_sent(void **state)
     assert_problem(2, &call, "a variable without a proper name");
     variables[1] = bytes_of("B=\xff");
     assert_problem(2, &call, "a variable that is not UTF-8");
-    variables[1] = (struct policy_bytes){large, 131072};
+    large[0] = 'N';
+    large[1] = '=';
+    variables[1] = (struct policy_bytes){large, 131071};
+    assert_problem(2, &call, NULL);
+    variables[1].length = 131072;
     assert_problem(2, &call, "a variable of more than 131071 bytes");
+    for (size_t i = 0; i < 256; i++) {
+        snprintf(names[i], sizeof(names[i]), "V%zu=", i);
+        many_names[i] = bytes_of(names[i]);
+    }
+    call.variables = many_names;
+    call.variable_count = 256;
+    assert_problem(2, &call, NULL);
     call.variables = many;
     call.variable_count = 257;
     assert_problem(2, &call, "more than 256 variables");
@@ -936,6 +994,13 @@ static void refuses_broken_replies(void **state)
                                         : "the reply has the wrong length");
     assert_string_equal(wire_reply_decode(&reply, bytes, header + 5),
                         "the reply has the wrong length");
+    assert_int_equal(wire_reply_text_length(bytes), 4);
+    header = wire_reply_header_encode(2, -1, 0x01020304, bytes);
+    assert_int_equal(wire_reply_text_length(bytes), 0x01020304);
+    header = wire_reply_header_encode(1, 7, 0, bytes);
+    assert_null(wire_reply_decode(&reply, bytes, header));
+    assert_int_equal(reply.text.length, 0);
+    header = wire_reply_header_encode(2, 0, 4, bytes);
     bytes[4] = 3;
     assert_string_equal(wire_reply_decode(&reply, bytes, header + 4),
                         "the reply has an unknown version");
@@ -999,6 +1064,7 @@ int main(void)
         cmocka_unit_test(refuses_unknown_types_and_flags),
         cmocka_unit_test(bounds_the_variables),
         cmocka_unit_test(wants_proper_names),
+        cmocka_unit_test(takes_every_letter_of_a_name),
         cmocka_unit_test(refuses_a_variable_that_comes_twice),
         cmocka_unit_test(bounds_the_working_directory),
         cmocka_unit_test(reads_signals),
