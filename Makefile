@@ -197,7 +197,7 @@ end-to-end: all $(TEST_PROGRAMS)
 # Writes what golden tests expect anew, from what the compiler says now. Review the diff.
 .PHONY: update-golden
 update-golden: all $(BUILD)/tests/unit/test_syscalls
-	SLUICE_UPDATE_GOLDEN=1 SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/language
+	SLUICE_UPDATE_GOLDEN=1 SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/language tests/emit/test_sources.py
 	SLUICE_UPDATE_GOLDEN=1 $(BUILD)/tests/unit/test_syscalls
 
 # ---- the rest -----------------------------------------------------------------------------------

@@ -117,7 +117,9 @@ static void part_function_add(const struct writer *writer, const char *name, siz
                   "/* Moves *from past the longest part %zu that begins there%s; false if none does. */\n"
                   "static bool %s_part_%zu(const char *bytes, uint32_t length, uint32_t *from)\n{\n",
                   number, part->nullable ? ", which may be empty" : "", name, number);
-    buffer_puts(out, "    uint32_t at = *from, end = at;\n    (void)end;\n\n");
+    bool counted = part->least > 0 || part->most != MATCHER_UNBOUNDED;
+    buffer_format(out, "    uint32_t at = *from, end = at%s;\n    (void)end;\n\n",
+                  counted && !part->ascii ? ", count" : "");
     block_begin(writer, true);
     struct re2c_text text = re2c_text(writer->arena, part->tree, 8);
     buffer_format(out, "%s        %s", text.definitions, text.expression);
@@ -125,9 +127,8 @@ static void part_function_add(const struct writer *writer, const char *name, siz
     /* re2c prefers the one byte of '*' to a longest match of none. */
     buffer_puts(out, part->nullable ? "at = *from; goto taken; }" : "return false; }");
     buffer_puts(out, "\n    */\ntaken:\n");
-    bool counted = part->least > 0 || part->most != MATCHER_UNBOUNDED;
     if (counted && !part->ascii)
-        buffer_puts(out, "    const uint32_t count = scalar_count(bytes + *from, at - *from);\n");
+        buffer_puts(out, "    count = scalar_count(bytes + *from, at - *from);\n");
     if (counted) {
         buffer_puts(out, "    if (");
         bounds_add(out, part->ascii ? "at - *from" : "count", part->least, part->most);

@@ -6,14 +6,30 @@
 #include "compiler/base/buffer.h"
 #include "compiler/emit/names.h"
 
+/* How often something was seen. */
+struct tally {
+    size_t count;
+};
+
+/* An accept function while it is not named yet. It takes the name of the slot that uses it most (of
+ * equals, the first by alphabet), so that one more use seldom renames it. */
+struct draft {
+    struct accept accept;
+    const char *key; /* what it accepts, spelled out; its name ends in a hash of it */
+    size_t key_length;
+    const char *prefix;
+    const char *words;
+    size_t uses; /* of `words` */
+    struct table tallies; /* of struct tally, by words */
+};
+
 struct maker {
     struct arena *arena;
     const struct model *model;
     struct layout *layout;
-    struct table by_key;  /* of struct accept, by what it accepts */
-    struct table by_name; /* the same, by name */
-    struct accept **accepts;
-    size_t accept_capacity;
+    struct table by_key; /* of struct draft */
+    struct draft **drafts;
+    size_t draft_count, draft_capacity;
     struct buffer scratch;
 };
 
@@ -27,34 +43,47 @@ size_t token_slot_count(const struct model_token *token)
 
 /* ---- accept functions ------------------------------------------------------------------------ */
 
-/* The accept function of a key; a new, empty one (without a name) when there is none yet. */
-static struct accept *accept_intern(struct maker *maker, const char *key, size_t length)
+static struct tally *tally_of(struct arena *arena, struct table *tallies, const char *name)
 {
-    struct accept *accept = table_find(&maker->by_key, key, length);
-    if (accept)
-        return accept;
-    accept = arena_alloc(maker->arena, sizeof *accept);
-    table_add(maker->arena, &maker->by_key, arena_copy(maker->arena, key, length), length, accept);
-    return accept;
+    struct tally *tally = table_find(tallies, name, strlen(name));
+    if (!tally) {
+        tally = arena_alloc(arena, sizeof *tally);
+        table_add(arena, tallies, name, strlen(name), tally);
+    }
+    return tally;
 }
 
-/* Gives an accept function its name and its place. What it depends on must have its place before. */
-static void accept_place(struct maker *maker, struct accept *accept, const char *prefix,
-                         const char *words, const char *key, size_t key_length)
+/* The draft of a key. *is_new: it was not there, and the caller says what it is. */
+static struct draft *draft_intern(struct maker *maker, const char *prefix, const struct buffer *key,
+                                  bool *is_new)
 {
-    const char *name = arena_format(maker->arena, "%s%s%s%s", prefix, words, *words ? "_" : "",
-                                    name_hash(maker->arena, key, key_length));
-    /* 32 bits can collide; then the hash of the name makes the next one. */
-    while (table_find(&maker->by_name, name, strlen(name)))
-        name = arena_format(maker->arena, "%s_%s", name,
-                            name_hash(maker->arena, name, strlen(name)));
-    table_add(maker->arena, &maker->by_name, name, strlen(name), accept);
-    accept->name = name;
-    struct layout *layout = maker->layout;
-    arena_grow(maker->arena, &maker->accepts, &maker->accept_capacity, layout->accept_count + 1,
-               sizeof(struct accept *));
-    maker->accepts[layout->accept_count++] = accept;
-    layout->accepts = (const struct accept *const *)maker->accepts;
+    struct draft *draft = table_find(&maker->by_key, key->text, key->length);
+    *is_new = !draft;
+    if (draft)
+        return draft;
+    draft = arena_alloc(maker->arena, sizeof *draft);
+    draft->key = arena_copy(maker->arena, key->text, key->length);
+    draft->key_length = key->length;
+    draft->prefix = prefix;
+    table_add(maker->arena, &maker->by_key, draft->key, draft->key_length, draft);
+    return draft;
+}
+
+/* Gives a new draft its place. What it depends on must have its place before. */
+static void draft_place(struct maker *maker, struct draft *draft)
+{
+    arena_grow(maker->arena, &maker->drafts, &maker->draft_capacity, maker->draft_count + 1,
+               sizeof *maker->drafts);
+    maker->drafts[maker->draft_count++] = draft;
+}
+
+static void draft_used(struct maker *maker, struct draft *draft, const char *words)
+{
+    size_t uses = ++tally_of(maker->arena, &draft->tallies, words)->count;
+    if (uses > draft->uses || (uses == draft->uses && strcmp(words, draft->words) < 0)) {
+        draft->uses = uses;
+        draft->words = words;
+    }
 }
 
 static const char *identifier(struct maker *maker, const char *text)
@@ -69,54 +98,61 @@ static const char *identifier(struct maker *maker, const char *text)
 static const struct accept *line_accept(struct maker *maker, const struct model_pattern *line,
                                         bool pcre2, const char *words)
 {
+    bool is_new;
     struct buffer *key = &maker->scratch;
     buffer_clear(key);
     buffer_puts(key, pcre2 ? "pcre2 " : "line ");
     buffer_puts(key, pcre2 ? line->pcre2 : line->canonical);
-    struct accept *accept = accept_intern(maker, key->text, key->length);
-    if (!accept->name) {
-        accept->kind = pcre2 ? ACCEPT_PCRE2 : ACCEPT_LINE;
-        accept->line = line;
-        accept_place(maker, accept, "accept_", words, key->text, key->length);
+    struct draft *draft = draft_intern(maker, "accept", key, &is_new);
+    if (is_new) {
+        draft->accept.kind = pcre2 ? ACCEPT_PCRE2 : ACCEPT_LINE;
+        draft->accept.line = line;
+        draft_place(maker, draft);
     }
-    return accept;
+    draft_used(maker, draft, words);
+    return &draft->accept;
 }
 
-static const struct accept *language_accept(struct maker *maker,
-                                            const struct model_language *language)
+/* The function of a language's values, which a slot (or a caller's value) of that name uses. */
+static void language_used(struct maker *maker, const struct model_language *language,
+                          const char *name)
 {
-    struct accept *known = table_find(&maker->layout->by_language, &language, sizeof language);
-    if (known)
-        return known;
-    const char *words = identifier(maker, language->first_name);
+    if (!language)
+        return;
+    bool is_new;
+    const char *words = identifier(maker, name);
     const struct accept **parts = arena_array(maker->arena, language->line_count, sizeof *parts);
     for (size_t i = 0; i < language->line_count; i++)
         parts[i] = line_accept(maker, &language->lines[i], language->pcre2, words);
 
-    struct accept *accept = (struct accept *)parts[0];
+    const struct accept *accept = parts[0];
     if (language->line_count > 1) {
         struct buffer *key = &maker->scratch;
         buffer_clear(key);
         buffer_puts(key, language->pcre2 ? "language pcre2 " : "language ");
         buffer_puts(key, language->key);
-        accept = accept_intern(maker, key->text, key->length);
-        if (!accept->name) {
-            accept->kind = ACCEPT_COMBINED;
-            accept->language = language;
-            accept->parts = parts;
-            accept_place(maker, accept, "accept_", words, key->text, key->length);
+        struct draft *draft = draft_intern(maker, "accept", key, &is_new);
+        if (is_new) {
+            draft->accept.kind = ACCEPT_COMBINED;
+            draft->accept.language = language;
+            draft->accept.parts = parts;
+            draft_place(maker, draft);
         }
+        draft_used(maker, draft, words);
+        accept = &draft->accept;
     }
+    if (table_find(&maker->layout->by_language, &language, sizeof language))
+        return;
     const struct model_language **address = arena_alloc(maker->arena, sizeof *address);
     *address = language;
-    table_add(maker->arena, &maker->layout->by_language, address, sizeof *address, accept);
-    return accept;
+    table_add(maker->arena, &maker->layout->by_language, address, sizeof *address, (void *)accept);
 }
 
 /* A token's key says each literal, and of each slot the language. */
 static const struct accept *token_accept(struct maker *maker, const struct model_rule *rule,
                                          const struct model_token *token)
 {
+    bool is_new;
     struct buffer *key = &maker->scratch, words = {0};
     buffer_clear(key);
     buffer_puts(key, "token");
@@ -135,23 +171,38 @@ static const struct accept *token_accept(struct maker *maker, const struct model
             name_add_word(&words, piece->literal, piece->literal_length);
         }
     }
-    struct accept *accept = accept_intern(maker, key->text, key->length);
-    if (!accept->name) {
-        accept->kind = ACCEPT_TOKEN;
-        accept->token = token;
-        accept->rule = rule;
-        accept_place(maker, accept, "token_", buffer_text(&words), key->text, key->length);
+    struct draft *draft = draft_intern(maker, "token", key, &is_new);
+    if (is_new) {
+        draft->accept.kind = ACCEPT_TOKEN;
+        draft->accept.token = token;
+        draft->accept.rule = rule;
+        draft_place(maker, draft);
     }
+    draft_used(maker, draft, identifier(maker, buffer_text(&words)));
     buffer_free(&words);
-    return accept;
+    return &draft->accept;
+}
+
+static void accepts_name(struct maker *maker)
+{
+    struct names names = {0};
+    const struct accept **accepts =
+        arena_array(maker->arena, maker->draft_count, sizeof *accepts);
+    for (size_t i = 0; i < maker->draft_count; i++) {
+        struct draft *draft = maker->drafts[i];
+        draft->accept.name = names_intern(maker->arena, &names, draft->prefix, draft->words,
+                                          draft->key, draft->key_length, NULL);
+        accepts[i] = &draft->accept;
+    }
+    maker->layout->accepts = accepts;
+    maker->layout->accept_count = maker->draft_count;
 }
 
 static void rule_accepts(struct maker *maker, const struct model_rule *rule,
                          struct layout_rule *placed)
 {
     for (size_t i = 0; i < rule->slot_count; i++)
-        if (rule->slots[i].language)
-            language_accept(maker, rule->slots[i].language);
+        language_used(maker, rule->slots[i].language, rule->slots[i].name);
     for (size_t i = 0; i < rule->token_count; i++) {
         if (rule->tokens[i].kind != TOKEN_MIXED)
             continue;
@@ -161,10 +212,10 @@ static void rule_accepts(struct maker *maker, const struct model_rule *rule,
     }
     const struct model_attributes *attributes = rule->attributes;
     for (size_t i = 0; i < attributes->caller_environment_count; i++)
-        if (attributes->caller_environment[i].language)
-            language_accept(maker, attributes->caller_environment[i].language);
-    if (attributes->caller_cwd && attributes->caller_cwd->language)
-        language_accept(maker, attributes->caller_cwd->language);
+        language_used(maker, attributes->caller_environment[i].language,
+                      attributes->caller_environment[i].name);
+    if (attributes->caller_cwd)
+        language_used(maker, attributes->caller_cwd->language, attributes->caller_cwd->name);
 }
 
 const struct accept *layout_language(const struct layout *layout,
@@ -211,21 +262,6 @@ static const char *rule_hash(struct maker *maker, const struct model_rule *rule)
     return name_hash(maker->arena, content->text, content->length);
 }
 
-/* How many rules have a name so far. */
-struct tally {
-    size_t count;
-};
-
-static struct tally *tally_of(struct maker *maker, struct table *names, const char *name)
-{
-    struct tally *tally = table_find(names, name, strlen(name));
-    if (!tally) {
-        tally = arena_alloc(maker->arena, sizeof *tally);
-        table_add(maker->arena, names, name, strlen(name), tally);
-    }
-    return tally;
-}
-
 /* Words alone where they are unique; else words and a hash; and where the very same rule stands
  * there again (it can never match, but may be written), a number after that. */
 static void rules_name(struct maker *maker, struct layout_rule *placed)
@@ -234,15 +270,15 @@ static void rules_name(struct maker *maker, struct layout_rule *placed)
     struct table by_words = {0}, by_name = {0};
     for (size_t i = 0; i < model->rule_count; i++) {
         placed[i].name = rule_words(maker, &model->rules[i]);
-        tally_of(maker, &by_words, placed[i].name)->count++;
+        tally_of(maker->arena, &by_words, placed[i].name)->count++;
     }
     for (size_t i = 0; i < model->rule_count; i++) {
         const char *name = placed[i].name;
         if (!*name)
             name = rule_hash(maker, &model->rules[i]);
-        else if (tally_of(maker, &by_words, name)->count > 1)
+        else if (tally_of(maker->arena, &by_words, name)->count > 1)
             name = arena_format(maker->arena, "%s_%s", name, rule_hash(maker, &model->rules[i]));
-        size_t again = tally_of(maker, &by_name, name)->count++;
+        size_t again = tally_of(maker->arena, &by_name, name)->count++;
         placed[i].name = again ? arena_format(maker->arena, "%s_%zu", name, again + 1) : name;
     }
 }
@@ -311,6 +347,7 @@ const struct layout *layout_make(struct arena *arena, const struct model *model)
     struct layout_rule *placed = arena_array(arena, model->rule_count, sizeof *placed);
     for (size_t i = 0; i < model->rule_count; i++)
         rule_accepts(&maker, &model->rules[i], &placed[i]);
+    accepts_name(&maker);
     rules_name(&maker, placed);
     layout->rules = placed;
     rules_share(&maker, placed);

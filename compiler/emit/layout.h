@@ -27,7 +27,7 @@ struct accept {
     const char *name;
     const struct model_pattern *line;      /* LINE, PCRE2 */
     const struct model_language *language; /* COMBINED */
-    const struct accept **parts;           /* COMBINED: of each line, in the language's order */
+    const struct accept *const *parts;     /* COMBINED: of each line, in the language's order */
     const struct model_token *token;       /* TOKEN */
     const struct model_rule *rule;         /* TOKEN: the first rule that has it */
 };

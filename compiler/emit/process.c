@@ -1,11 +1,11 @@
-#define _GNU_SOURCE /* close_range */
+#define _GNU_SOURCE /* close_range, memfd_create */
 #include "compiler/emit/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,7 +20,7 @@ static const int ending_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 struct running {
     pid_t pid;
     size_t which;
-    char said[32]; /* the file that its standard error goes to */
+    int said; /* memory that its standard error goes to: there even when the disk is full */
 };
 
 /* One batch, as it goes. */
@@ -105,7 +105,8 @@ const char *process_find(const struct process_context *context, const char *name
 struct launch {
     const char *const *arguments;
     const char *const *environment;
-    const char *folder, *input, *output, *said;
+    const char *folder, *input, *output;
+    int said;
     volatile int error;
 };
 
@@ -135,12 +136,11 @@ static void child_become(struct launch *launch)
     limit_set(RLIMIT_FSIZE, PROCESS_FILE_SIZE);
     limit_set(RLIMIT_CORE, 0);
 
-    int input, output, said;
+    int input, output;
     if (chdir(launch->folder) != 0 ||
         (input = open(launch->input, O_RDONLY)) < 0 ||
         (output = open(launch->output, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0 ||
-        (said = open(launch->said, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0 ||
-        dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(said, 2) < 0) {
+        dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(launch->said, 2) < 0) {
         launch->error = errno;
         _exit(127);
     }
@@ -159,7 +159,7 @@ static bool process_start(struct batch *batch, struct running *place, size_t whi
     const char *const environment[] = {arena_format(context->arena, "PATH=%s", context->path),
                                        arena_format(context->arena, "TMPDIR=%s", context->folder),
                                        "LC_ALL=C", NULL};
-    snprintf(place->said, sizeof place->said, "said_%zu", (size_t)(place - batch->running));
+    place->said = memfd_create("said", MFD_CLOEXEC);
     struct launch launch = {.arguments = process->arguments,
                             .environment = environment,
                             .folder = context->folder,
@@ -167,13 +167,15 @@ static bool process_start(struct batch *batch, struct running *place, size_t whi
                             .output = process->output ? process->output : "/dev/null",
                             .said = place->said};
     /* vfork: copying the page tables of a large compilation would cost more than most tools. */
-    pid_t pid = vfork();
+    pid_t pid = place->said < 0 ? -1 : vfork();
     if (pid == 0)
         child_become(&launch);
     int error = pid < 0 ? errno : launch.error;
     if (pid > 0 && error)
         waitpid(pid, NULL, 0);
     if (error) {
+        if (place->said >= 0)
+            close(place->said);
         batch->failure = arena_format(context->arena, "cannot run %s: %s", process->arguments[0],
                                       strerror(error));
         return false;
@@ -213,14 +215,11 @@ static void batch_fill(struct batch *batch)
 /* ---- ending ---------------------------------------------------------------------------------- */
 
 /* What the tool wrote to standard error, bounded, each line indented and after a newline. */
-static const char *process_said(struct process_context *context, const char *file)
+static const char *process_said(struct process_context *context, int from)
 {
     char said[PROCESS_SAID_MAX];
-    const char *path = arena_format(context->arena, "%s/%s", context->folder, file);
-    FILE *in = fopen(path, "re");
-    size_t length = in ? fread(said, 1, sizeof said, in) : 0;
-    if (in)
-        fclose(in);
+    ssize_t got = pread(from, said, sizeof said, 0);
+    size_t length = got > 0 ? (size_t)got : 0;
     struct buffer text = {0};
     bool fresh = true;
     for (size_t i = 0; i < length; i++) {
@@ -286,6 +285,7 @@ static void batch_reap(struct batch *batch)
         if (status != 0 && !batch->failure)
             batch->failure = failure_text(batch->context, running, &batch->all[running->which],
                                           status, &usage);
+        close(running->said);
     }
 }
 
@@ -308,6 +308,7 @@ static void batch_kill(struct batch *batch)
             kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        close(batch->running[i].said);
         batch->running[i].pid = 0;
     }
 }

@@ -1,0 +1,114 @@
+"""What a compiled broker is: hardened, small, and the same bytes wherever it is made."""
+
+import hashlib
+import os
+import re
+import subprocess
+
+import pytest
+
+from compiling import ROOT, RULES, compiled, decide, sluicec
+
+# What the policy of examples/agent.rules may add to a broker of one rule.
+AGENT_ADDS_MAX = 64 * 1024
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("executable"))
+
+
+def readelf(broker, *options):
+    return subprocess.run(["readelf", "-W", *options, broker], capture_output=True,
+                          encoding="utf-8", env={**os.environ, "LC_ALL": "C"}, check=True).stdout
+
+
+def test_it_is_a_static_position_independent_executable(broker):
+    assert re.search(r"Type:\s+DYN \(Position-Independent Executable file\)", readelf(broker, "-h"))
+    assert "INTERP" not in readelf(broker, "-l")
+    assert "NEEDED" not in readelf(broker, "-d")
+
+
+def test_it_is_hardened(broker):
+    segments = readelf(broker, "-l")
+    assert re.search(r"GNU_STACK\s.*\sRW\s", segments), "an executable stack"
+    assert "GNU_RELRO" in segments
+    assert "BIND_NOW" in readelf(broker, "-d")
+    assert not re.search(r"LOAD\s.*\sRWE\s", segments), "memory both writable and executable"
+    assert "TEXTREL" not in readelf(broker, "-d")
+
+
+def test_it_has_a_stack_protector(tmp_path):
+    """Seen in what is linked in, since the executable itself has no symbols."""
+    archive = sluicec_library() / "libruntime-musl.a"
+    symbols = subprocess.run(["nm", archive], capture_output=True, encoding="utf-8",
+                             check=True).stdout
+    assert "U __stack_chk_fail" in symbols
+
+
+def sluicec_library():
+    from compiling import BUILD
+    return BUILD / "lib/sluice"
+
+
+def test_it_is_stripped_and_has_no_build_id(broker):
+    sections = readelf(broker, "-S")
+    assert ".symtab" not in sections
+    assert "build-id" not in sections
+    assert ".debug" not in sections
+
+
+def test_it_names_no_folder_of_the_build(broker, tmp_path):
+    text = broker.read_bytes()
+    assert b"/tmp" not in text.replace(b"/tmp\0", b"")  # @tmp is a path that brokers know
+    assert str(ROOT).encode() not in text
+    assert b"sluicec." not in text
+
+
+def test_agent_rules_add_little(tmp_path):
+    agent = compiled(tmp_path, (ROOT / "examples/agent.rules").read_text(), "agent")
+    least = compiled(tmp_path, "true\n", "least")
+    assert agent.stat().st_size - least.stat().st_size <= AGENT_ADDS_MAX
+
+
+def test_a_pattern_counted_to_thousands_is_small(tmp_path):
+    one = compiled(tmp_path, "say #words\n  words = [ -~]\n", "one")
+    many = compiled(tmp_path, "say #words\n  words = [ -~]{0,4000}\n", "many")
+    assert many.stat().st_size - one.stat().st_size <= 8 * 1024
+    assert decide(many, "say", "x" * 4000)[0] == 0
+    assert decide(many, "say", "x" * 4001)[0] == 1
+
+
+def test_the_same_bytes_wherever_it_is_made(tmp_path):
+    """Another folder, file mode mask, locale, temporary folder, and an environment full of what would
+    change what compilers do."""
+    first = tmp_path / "a"
+    second = tmp_path / "another folder" / "much deeper"
+    temporary = tmp_path / "tmp elsewhere"
+    for folder in (first, second, temporary):
+        folder.mkdir(parents=True)
+    one = compiled(first)
+    odd = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "LC_ALL": "tr_TR.UTF-8",
+           "LANG": "de_DE", "CPATH": str(tmp_path), "C_INCLUDE_PATH": "/nonexistent",
+           "GCC_EXEC_PREFIX": "/nonexistent/", "COMPILER_PATH": "/nonexistent",
+           "LIBRARY_PATH": "/nonexistent", "REALGCC": "/bin/false", "HOME": "/nonexistent",
+           "SOURCE_DATE_EPOCH": "1", "TZ": "Asia/Tokyo", "GCC_COLORS": "error=01;31"}
+    other = compiled(second, env=odd)
+    assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
+    assert list(temporary.iterdir()) == []
+
+
+def test_comments_change_the_embedded_text_alone(tmp_path):
+    """The code stays the same bytes; the rules text and its sum do not."""
+    one = compiled(tmp_path, RULES, "one").read_bytes()
+    two = compiled(tmp_path, RULES + "\n; a comment at the end\n", "one").read_bytes()
+    assert one != two
+
+
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o755), (0o077, 0o700)])
+def test_its_mode_is_the_callers(tmp_path, mask, mode):
+    source = tmp_path / "a.rules"
+    source.write_text("true\n")
+    done = sluicec(source, "-o", tmp_path / "broker", preexec_fn=lambda: os.umask(mask))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "broker").stat().st_mode & 0o777 == mode
