@@ -18,6 +18,7 @@
 #include "runtime/worker/objects.h"
 #include "runtime/worker/prepare.h"
 #include "runtime/worker/seccomp.h"
+#include "runtime/worker/supervise.h"
 
 #define TELL_BYTES 4608 /* a path and some words */
 
@@ -47,6 +48,7 @@ void confinement_host_read(struct confinement_host *host)
     host->gid = (uint32_t)getegid();
     host->landlock_abi = landlock_abi();
     host->seccomp_filters = seccomp_is_available();
+    host->supervision = host->seccomp_filters && supervise_is_possible();
     host->process_list = access("/proc/self/stat", R_OK) == 0;
     if (getrlimit(RLIMIT_NOFILE, &host->open_files) < 0)
         host->open_files = (struct rlimit){.rlim_cur = 1024, .rlim_max = 4096};
@@ -102,13 +104,18 @@ static void namespaces_prepare(struct preparing *preparing)
             flags |= CLONE_NEWPID | CLONE_NEWNS;
     }
     if (confinement->metadata == METADATA_WITHIN && confinement->confines_files) {
-        if (!host->mount_namespaces)
-            preparing_tell(preparing, CONFINEMENT_MISSING,
-                           "metadata = within: mounts cannot be changed in a namespace here"
-                           " (metadata = deny or allow needs none)",
+        setup->mounts_read_only = host->mount_namespaces;
+        setup->supervises = !host->mount_namespaces && host->supervision;
+        if (setup->supervises)
+            preparing_tell(preparing, CONFINEMENT_NOTE,
+                           "metadata = within: mounts cannot be changed in a namespace here; the"
+                           " worker makes those calls for the program",
                            NULL);
-        else
-            setup->mounts_read_only = true;
+        else if (!setup->mounts_read_only)
+            preparing_tell(preparing, CONFINEMENT_MISSING,
+                           "metadata = within: mounts cannot be changed in a namespace here, and"
+                           " calls cannot be supervised (metadata = deny or allow needs neither)",
+                           NULL);
     }
     if (confinement->protect != 0 && writes_files(confinement)) {
         if (!host->mount_namespaces)

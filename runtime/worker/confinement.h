@@ -22,6 +22,7 @@ struct confinement_setup;
 struct confinement_host {
     int landlock_abi;          /* 0: this kernel has none */
     bool seccomp_filters;
+    bool supervision;          /* seccomp user notification, and children's memory can be read */
     uint32_t uid, gid;         /* of this process */
     bool user_namespaces;      /* this process may make one, with the others inside it */
     bool privileged_namespaces; /* ... and has CAP_SYS_ADMIN, so that it needs none for the others */

@@ -37,6 +37,7 @@
 #include "runtime/worker/protocol.h"
 #include "runtime/worker/setup.h"
 #include "runtime/worker/spawn.h"
+#include "runtime/worker/supervise.h"
 #include "runtime/worker/tree.h"
 
 /* With the broker gone, from SIGTERM to SIGKILL. */
@@ -67,6 +68,7 @@ struct serving {
 
     struct limits limits; /* of each child */
     struct cgroup cgroup;
+    struct supervisor supervisor;
     struct tree tree;
     struct rulesets rulesets;
     char *arguments[WORKER_ARGUMENTS_MAX + 1];
@@ -150,6 +152,7 @@ static void call_end(struct serving *serving)
     if (serving->forks_forbidden)
         cgroup_allow_forks(&serving->cgroup);
     serving->forks_forbidden = false;
+    supervisor_end(&serving->supervisor);
     serving->leader = 0;
     serving->leader_ended = false;
     serving->killing = false;
@@ -240,10 +243,12 @@ static int move_inside(int *descriptor, const char *path)
 static void call_spawn(struct serving *serving, struct spawn *spawn)
 {
     pid_t pid = spawn_child(spawn, serving->stack);
+    supervisor_take(&serving->supervisor);
     if (spawn->stage != STAGE_NONE) {
         siginfo_t ended;
         while (pid > 0 && waitid(P_PID, (id_t)pid, &ended, WEXITED) < 0 && errno == EINTR)
             continue;
+        supervisor_end(&serving->supervisor);
         tell_failed(serving, spawn->stage, spawn->failure);
         return;
     }
@@ -260,6 +265,7 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
     struct spawn spawn = {
         .setup = serving->setup,
         .limits = &serving->limits,
+        .supervisor = &serving->supervisor,
         .input = descriptors[0],
         .output = descriptors[1],
         .error = descriptors[2],
@@ -438,11 +444,13 @@ static bool call_outlives_broker(struct serving *serving)
 static _Noreturn void serve(struct serving *serving)
 {
     struct pollfd events[] = {{.fd = serving->control, .events = POLLIN},
-                              {.fd = serving->signals, .events = POLLIN}};
+                              {.fd = serving->signals, .events = POLLIN},
+                              {.fd = -1, .events = POLLIN}};
 
     while (!serving->broker_gone || call_outlives_broker(serving)) {
         events[0].fd = serving->broker_gone ? -1 : serving->control;
-        int count = poll(events, 2, patience(serving));
+        events[2].fd = serving->supervisor.listener;
+        int count = poll(events, 3, patience(serving));
         if (count < 0 && errno != EINTR)
             break;
         if (count > 0 && events[1].revents) {
@@ -450,6 +458,8 @@ static _Noreturn void serve(struct serving *serving)
             while (read(serving->signals, ignored, sizeof ignored) == (ssize_t)sizeof ignored)
                 continue;
         }
+        if (count > 0 && events[2].revents)
+            supervisor_answer(&serving->supervisor);
         if (count > 0 && events[0].revents)
             ask_take(serving);
         if (serving->leader != 0 && (serving->killing || (count > 0 && events[1].revents)))
@@ -480,6 +490,8 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     if (serving->signals < 0)
         status = serving->signals;
     rulesets_start(&serving->rulesets);
+    if (status == 0)
+        status = supervisor_start(&serving->supervisor, setup);
     if (status == 0)
         status = confinement_enter(setup, broker, &serving->tree, &serving->directory_lost);
     serving->failed = -status;

@@ -45,6 +45,7 @@ struct confinement_setup {
 
     unsigned long namespaces; /* CLONE_NEW* flags of the worker */
     bool mounts_read_only;    /* all but `writable` (metadata = within) */
+    bool supervises;          /* or else: the worker makes those calls (supervise.h) */
     struct setup_objects writable, hidden, guarded; /* fs_write; fs_deny; protect */
     char **unborn;            /* protected names that did not exist yet */
     size_t unborn_count;

@@ -17,6 +17,7 @@
 #include "runtime/worker/limits.h"
 #include "runtime/worker/seccomp.h"
 #include "runtime/worker/setup.h"
+#include "runtime/worker/supervise.h"
 
 #ifndef AT_EMPTY_PATH
 #define AT_EMPTY_PATH 0x1000
@@ -82,8 +83,8 @@ static int child_main(void *argument)
     int status = limits_apply(spawn->limits);
     if (status == 0 && spawn->ruleset >= 0)
         status = landlock_restrict(spawn->ruleset);
-    if (status == 0 && confinement->filter && confinement->filter->per_call)
-        status = seccomp_load(confinement->filter);
+    if (status == 0 && spawn->supervisor->near >= 0)
+        status = supervisor_hand_over(spawn->supervisor);
     if (status < 0)
         child_fail(spawn, STAGE_CONFINE, -status);
 
@@ -91,6 +92,11 @@ static int child_main(void *argument)
     sigemptyset(&none);
     if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         child_fail(spawn, STAGE_INTERNAL, errno);
+    /* Last of all: it may refuse anything but exec. */
+    if (spawn->setup->filters && confinement->filter->per_call)
+        status = seccomp_load(confinement->filter);
+    if (status < 0)
+        child_fail(spawn, STAGE_CONFINE, -status);
     child_execute(spawn);
     return 127;
 }

@@ -16,11 +16,13 @@
 
 struct confinement_setup;
 struct limits;
+struct supervisor;
 
 struct spawn {
     const struct policy_attributes *attributes;
     const struct confinement_setup *setup;
     const struct limits *limits;
+    const struct supervisor *supervisor;
     int input, output, error; /* become 0, 1, 2; all above 2 */
     int executable;
     const char *path; /* of the executable */

@@ -366,6 +366,8 @@ static void with_mounts_a_denied_path_is_exact(void **state)
            "  else: raise SystemExit(1)'"
 #define ALL_WORK(path) PYTHON "'import os\n" CHANGES "  change(\"" path "\")'"
 
+static void metadata_within(struct place *place, const char *refusal);
+
 static void metadata_within_what_may_be_written(void **state)
 {
     struct place p;
@@ -373,21 +375,89 @@ static void metadata_within_what_may_be_written(void **state)
     place_make(&p);
     if (place_skip_without(&p, p.f.host.mount_namespaces))
         skip();
-    outside(&p, "mkdir w r; echo 1 > w/f; echo 2 > r/f; echo 3 > f; ln r/f w/hard; chmod 755 r f");
-    grant_set(&p, ACCESS_EXECUTE, SET_SYSTEM);
-    grant(&p, ACCESS_WRITE, "%/w");
-    grant(&p, ACCESS_READ, "%/r");
-    p.f.confinement.metadata = METADATA_WITHIN;
-    assert_int_equal(run(&p, ALL_WORK("w/f")), 0);
-    assert_int_equal(run(&p, ALL_REFUSED("r/f", "EROFS")), 0);
+    metadata_within(&p, ALL_REFUSED("r/f", "EROFS"));
+}
+
+/* The same where the host lets nobody change mounts: the worker makes the calls. */
+static void metadata_within_by_supervision(void **state)
+{
+    struct place p;
+    (void)state;
+    place_make(&p);
+    if (place_skip_without(&p, p.f.host.supervision))
+        skip();
+    p.f.host.mount_namespaces = false;
+    metadata_within(&p, ALL_REFUSED("r/f", "EPERM"));
+}
+
+static void metadata_within(struct place *p, const char *refusal)
+{
+    outside(p, "mkdir w r; echo 1 > w/f; echo 2 > r/f; echo 3 > f; ln r/f w/hard; chmod 755 r f");
+    grant_set(p, ACCESS_EXECUTE, SET_SYSTEM);
+    grant(p, ACCESS_WRITE, "%/w");
+    grant(p, ACCESS_READ, "%/r");
+    p->f.confinement.metadata = METADATA_WITHIN;
+    assert_int_equal(run(p, ALL_WORK("w/f")), 0);
+    assert_int_equal(run(p, refusal), 0);
     /* not granted at all: the directory itself, a name in it */
-    run_each(&p, ARGV("-chmod 700 .", "-chmod 600 f", "-touch -c f", "-chmod 700 /tmp",
+    run_each(p, ARGV("-chmod 700 .", "-chmod 600 f", "-touch -c f", "-chmod 700 /tmp",
                       "-chmod 600 /proc/self/cwd/f", "+echo x > w/new", "-echo x > r/new",
                       "+cd w && chmod 600 f", "-cd w && chmod 600 ../f"));
     /* The program was opened outside, where all is writable: no way back through it, or through
      * the working directory. */
-    run_each(&p, ARGV("-chmod 755 /proc/self/exe", "-chmod 700 /proc/self/cwd",
+    run_each(p, ARGV("-chmod 755 /proc/self/exe", "-chmod 700 /proc/self/cwd",
                       "-chmod 700 /proc/self/root/tmp"));
+    place_end(p);
+}
+
+/* git, cp -a, tar and install under supervision; times, links, attributes of any size; a program that
+ * hides its memory; many processes that ask at once; one that is killed while it waits. */
+static void supervised_programs_of_all_kinds(void **state)
+{
+    struct place p;
+    (void)state;
+    place_make(&p);
+    if (place_skip_without(&p, p.f.host.supervision))
+        skip();
+    p.f.host.mount_namespaces = false;
+    p.f.confinement.metadata = METADATA_WITHIN;
+    outside(&p, "mkdir w; echo 1 > w/f; ln -s f w/link; ln -s ../out w/away; echo 2 > out");
+    grant_set(&p, ACCESS_EXECUTE, SET_SYSTEM);
+    grant(&p, ACCESS_WRITE, "%/w");
+    run_each(&p, ARGV("+cd w && cp -a f g && cp -a link link2 && tar cf t.tar f link && mkdir x && "
+                      "tar xpf t.tar -C x && install -m 700 f h && test -x h",
+                      "+touch -d '2001-02-03 04:05:06' w/f && test \"$(date -r w/f +%Y%H)\" = 200104",
+                      "+touch -h -d 2002-02-03 w/link && test \"$(date -r w/f +%Y)\" = 2001",
+                      "-chmod 600 w/away", "-touch -c w/away", "-chmod 600 w/../out",
+                      "-chmod 600 /proc/self/cwd/out", "+cd w && chmod 640 ./../w/f",
+                      "+chmod 640 /proc/self/cwd/w/f", "-chmod 600 w/none"));
+    assert_non_null(strstr(p.f.output, "No such file"));
+    assert_int_equal(
+        run(&p, PYTHON "'import os, errno, ctypes\n"
+                       "os.setxattr(\"w/f\", \"user.big\", b\"x\" * 3000)\n"
+                       "assert os.getxattr(\"w/f\", \"user.big\") == b\"x\" * 3000\n"
+                       "with open(\"w/f\") as f: os.chmod(f.fileno(), 0o604); os.utime(f.fileno())\n"
+                       "assert os.stat(\"w/f\").st_mode & 0o777 == 0o604\n"
+                       "d = os.open(\"w\", os.O_PATH); os.chmod(\"f\", 0o600, dir_fd=d)\n"
+                       "for bad in (lambda: os.chmod(999, 0), lambda: os.chmod(\"\", 0)):\n"
+                       "  try: bad()\n"
+                       "  except OSError as e: assert e.errno in (errno.EBADF, errno.ENOENT), e\n"
+                       "libc = ctypes.CDLL(None, use_errno=True)\n"
+                       "assert libc.syscall(452, -100, 8, 0, 0) == -1\n" /* a path at address 8 */
+                       "assert ctypes.get_errno() == errno.EFAULT\n"
+                       "pids = [os.fork() for _ in range(4)]\n"
+                       "for _ in range(50): os.chmod(\"w/f\", 0o600)\n"
+                       "if 0 in pids: os._exit(0)\n"
+                       "for p in pids: os.waitpid(p, 0)\n"
+                       "libc.prctl(4, 0)\n"
+                       "try: os.chmod(\"w/f\", 0o600)\n"
+                       "except OSError as e: assert e.errno == errno.EPERM\n"
+                       "else: raise SystemExit(1)'"),
+        0);
+    /* the worker goes on to the next call whatever becomes of an asking program */
+    for (int i = 0; i < 5; i++)
+        run(&p, "(while :; do chmod 600 w/f; done) & sleep 0.02; kill -KILL $!");
+    assert_int_equal(run(&p, "exit 7"), 7);
     place_end(&p);
 }
 
@@ -826,7 +896,7 @@ static void missing_mechanisms_are_said(void **state)
     struct confinement_host nothing = p.f.host;
     nothing.landlock_abi = 0;
     nothing.seccomp_filters = nothing.user_namespaces = nothing.privileged_namespaces = false;
-    nothing.mount_namespaces = nothing.own_proc = false;
+    nothing.mount_namespaces = nothing.own_proc = nothing.supervision = false;
     p.f.host = nothing;
     assert_false(fixture_prepare(&p.f));
     static const char *const words[] = {"missing: fs_*:",    "missing: net:",
@@ -886,6 +956,8 @@ int main(void)
         cmocka_unit_test(a_grant_within_a_denied_path_is_none),
         cmocka_unit_test(with_mounts_a_denied_path_is_exact),
         cmocka_unit_test(metadata_within_what_may_be_written),
+        cmocka_unit_test(metadata_within_by_supervision),
+        cmocka_unit_test(supervised_programs_of_all_kinds),
         cmocka_unit_test(metadata_denied_by_the_filter),
         cmocka_unit_test(protected_files_stay_as_they_are),
         cmocka_unit_test(ports_are_those_listed),
