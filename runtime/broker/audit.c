@@ -8,8 +8,10 @@
 
 #include "runtime/broker/json.h"
 #include "runtime/broker/notice.h"
+#include "runtime/broker/paths.h"
 #include "runtime/broker/probe.h"
 #include "runtime/broker/recovery.h"
+#include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 
 /* The longest event: every byte of the arguments escaped, three paths, two messages, keys and
@@ -191,6 +193,16 @@ enum audit_decision audit_admit(struct audit *audit, uint64_t now_ms)
     if (audit->healthy)
         return AUDIT_PROCEED;
     return audit->policy->audit_strict ? AUDIT_REFUSE : AUDIT_PROCEED_UNRECORDED;
+}
+
+int audit_open_capture(struct audit *audit, const char *path, struct failure *failure)
+{
+    int file = path_open_append(path, failure);
+    if (file < 0 || !manifest_is(&audit->manifest, file))
+        return file;
+    descriptor_close(&file);
+    manifest_lock(&audit->manifest);
+    return failure_set(failure, EINVAL, "%s: is the manifest", path);
 }
 
 enum audit_decision audit_capture_unopened(struct audit *audit, uint64_t call,

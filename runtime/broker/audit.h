@@ -1,9 +1,9 @@
 /* The audit trail: the manifest's events, whether they can be kept, and what follows when not.
  *
  * Owns the manifest (manifest.h), the numbering of calls, which of them are in flight, the state of
- * health, and one buffer in which events are put together. Decides nothing about rules, opens no
- * capture file (paths.h) and copies no output (capture.h), but is told when that fails, since
- * health is one for the whole trail.
+ * health, and one buffer in which events are put together. Decides nothing about rules, and
+ * copies no output (capture.h) but is told when that fails, since health is one for the whole
+ * trail.
  *
  * What a written event is worth: it is in the kernel, whole, before the function returns, so it
  * outlives the broker however that ends. It is not forced to the disk: that takes milliseconds on
@@ -141,6 +141,10 @@ enum audit_decision audit_admit(struct audit *audit, uint64_t now_ms);
 
 /* The same probe, for a timer: nothing happens while healthy. */
 void audit_probe(struct audit *audit, uint64_t now_ms);
+
+/* Opens a call's capture file as path_open_append does, and refuses the manifest itself: a program
+ * could write events there. A descriptor, or -1 with `failure`. */
+int audit_open_capture(struct audit *audit, const char *path, struct failure *failure);
 
 /* A capture file could not be opened (strict: refuse the call; the trail stays healthy, since the
  * next call may have another path). */

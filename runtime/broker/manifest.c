@@ -12,10 +12,10 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 
-static bool file_lock(int file)
+void manifest_lock(struct manifest *manifest)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(file, F_SETLK, &whole) == 0;
+    manifest->sole_writer = fcntl(manifest->file, F_SETLK, &whole) == 0;
 }
 
 int manifest_open(struct manifest *manifest, const char *path, struct failure *failure)
@@ -27,7 +27,7 @@ int manifest_open(struct manifest *manifest, const char *path, struct failure *f
      * first, the lock after it. */
     descriptor_close(&manifest->file);
     manifest->file = file;
-    manifest->sole_writer = file_lock(file);
+    manifest_lock(manifest);
     manifest->torn = false;
     if (path != manifest->path) {
         struct text copy;
@@ -41,6 +41,13 @@ bool manifest_is_gone(const struct manifest *manifest)
 {
     struct stat status;
     return fstat(manifest->file, &status) == 0 && status.st_nlink == 0;
+}
+
+bool manifest_is(const struct manifest *manifest, int file)
+{
+    struct stat ours, theirs;
+    return manifest->file >= 0 && fstat(manifest->file, &ours) == 0 && fstat(file, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 int manifest_reopen(struct manifest *manifest, struct failure *failure)

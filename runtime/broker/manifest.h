@@ -33,6 +33,11 @@ int manifest_reopen(struct manifest *manifest, struct failure *failure);
 /* Whether somebody removed the file (renaming does not): what is written to it is lost. */
 bool manifest_is_gone(const struct manifest *manifest);
 
+/* Whether the open file `file` is the manifest. Closing it gives up our lock: manifest_lock. */
+bool manifest_is(const struct manifest *manifest, int file);
+/* Tries to have the lock (again). */
+void manifest_lock(struct manifest *manifest);
+
 /* Appends one line, its newline included, with one write(2). 0, or -1 with `failure` when it is not
  * wholly there; nothing of it is then, unless `torn` says so. */
 int manifest_append(struct manifest *manifest, const char *line, size_t length,

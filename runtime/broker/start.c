@@ -167,7 +167,7 @@ static bool start_open_file(struct start *start, enum capture_stream stream,
         return true;
     if (template_expand(template, &start->broker->templates, &start->values, path, PATH_MAX,
                         &failure) >= 0) {
-        start->file[stream] = path_open_append(path, &failure);
+        start->file[stream] = audit_open_capture(&start->broker->audit, path, &failure);
         if (start->file[stream] >= 0) {
             start->captured[stream] = true;
             return true;

@@ -58,8 +58,9 @@ def test_the_two_events_of_a_call(start_broker):
     before = time.time_ns() // 1_000_000
     reply, output = broker.output("echo", "hello")
     assert (reply.status, output) == (0, b"hello\n")
+    end = broker.wait_event("exit")  # written after the answer
     after = time.time_ns() // 1_000_000
-    (start,), (end,) = broker.events("start"), broker.events("exit")
+    (start,) = broker.events("start")
     assert before <= start.pop("ts") <= end.pop("ts") <= after
     assert start == {"call": 1, "kind": "start", "pid": os.getpid(), "uid": os.getuid(),
                      "line": start["line"], "argv": ["echo", "hello"],
@@ -87,7 +88,7 @@ def test_what_exit_only_and_argv_only_leave_out(start_broker):
                           "stdoutfile = $HOME/log/#$call.out")
     assert broker.output("echo", "secret")[1] == b"secret\n"
     assert broker.output("printf", "word")[1] == b"word"
-    ends = broker.events("exit")
+    ends = [broker.wait_event("exit", call=call) for call in (1, 2)]
     assert [event["call"] for event in broker.events("start")] == [2]
     assert broker.events("start")[0]["argv"] == ["printf", "word"]
     assert ends[0]["uid"] == os.getuid() and ends[0]["line"] > 0 and "argv" not in ends[0]
@@ -163,6 +164,7 @@ def test_rotation_under_load_loses_and_splits_nothing(start_broker):
     done.set()
     for thread in threads:
         thread.join()
+    assert broker.stop() == 0
     text = "".join(path.read_text() for path in [*files, broker.manifest])
     events = [json.loads(line) for line in text.splitlines()]
     assert text.endswith("\n") and set(calls) == {0}
@@ -172,8 +174,10 @@ def test_rotation_under_load_loses_and_splits_nothing(start_broker):
 def test_a_manifest_that_is_removed_is_begun_again(start_broker):
     broker = start_broker(TRUE)
     assert broker.call("true").status == 0
+    broker.wait_event("exit")
     broker.manifest.unlink()
     assert broker.call("true").status == 0
+    broker.wait_event("exit")
     kinds = [event["kind"] for event in broker.events()]
     assert kinds == ["continue", "start", "exit"]
     assert "was removed" in broker.stderr()
@@ -185,6 +189,7 @@ def test_a_manifest_that_is_removed_is_begun_again(start_broker):
 def test_strict_refuses_while_the_manifest_is_full(start_broker, long_manifest, room):
     broker = start_broker(TRUE)
     assert broker.call("true").status == 0
+    broker.wait_event("exit")
     limit_files(broker.pid, broker.manifest.stat().st_size + room)
     assert [broker.call("true").status for _ in range(3)] == [AUDIT] * 3
     assert broker.manifest.read_text().endswith("}\n")
@@ -193,6 +198,7 @@ def test_strict_refuses_while_the_manifest_is_full(start_broker, long_manifest, 
     assert broker.call("true").status == 0
     (healthy,) = broker.events("healthy")
     assert healthy["missed"] >= 3 and healthy["unhealthy_ms"] >= 0
+    assert broker.stop() == 0
     assert all(kinds == ["start", "exit"] for kinds in pairs(broker.events()).values())
     assert "the audit trail cannot be kept" in broker.stderr()
 
@@ -264,9 +270,11 @@ def test_calls_of_a_broker_that_was_killed_are_lost(start_broker):
         connection.send1(["sleep", "60"])
         broker.wait_event("start", call=2)
         assert broker.call("true").status == 0
+        broker.wait_event("exit", call=3)
         broker.kill()
     again = start_broker("sleep #n\n  n = [0-9]+\n\ntrue\n")
     assert again.call("true").status == 0
+    again.wait_event("exit", call=4)
     assert pairs(again.events()) == {1: ["start", "exit"], 2: ["start", "lost"],
                                      3: ["start", "exit"], 4: ["start", "exit"]}
     again.kill()

@@ -74,6 +74,7 @@ def test_the_queries_run(start_broker):
 def test_logrotate_does_as_it_is_told(start_broker, home):
     broker = start_broker("true\n")
     assert broker.call("true").status == 0
+    broker.wait_event("exit")
     text = re.search(r"^    (/home/ci.*?^    \})", section("Rotating"), re.S | re.M).group(1)
     text = text.replace("/home/ci/.local/state/sluice", str(home / "log"))
     text = text.replace("su ci ci\n", "su root root\n" if os.getuid() == 0 else "\n")

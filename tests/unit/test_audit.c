@@ -646,6 +646,30 @@ static void test_a_capture_that_cannot_be_opened(void **state)
     assert_string_equal(told("stderr"), "sluice: call 2 runs without its capture file: /x: no\n");
 }
 
+static void test_the_manifest_is_no_capture_file(void **state)
+{
+    (void)state;
+    char name[256];
+    strcpy(name, at("m.jsonl"));
+    trail_open();
+    assert_int_equal(audit_open_capture(&audit, name, &failure), -1);
+    assert_non_null(strstr(failure.text, "/m.jsonl: is the manifest"));
+    /* Closing it again has not cost the lock: another process does not get it. */
+    pid_t other = fork();
+    assert_true(other >= 0);
+    if (other == 0) {
+        trail_open();
+        _exit(audit.manifest.sole_writer ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_int_equal(status, 0);
+    strcpy(name, at("out"));
+    int file = audit_open_capture(&audit, name, &failure);
+    assert_true(file >= 0);
+    close(file);
+}
+
 /* A file system that really is full: a small tmpfs, in a mount namespace of a child's own. */
 static void fill_tmpfs(void)
 {
@@ -785,6 +809,42 @@ static void test_half_an_event_is_cut_off(void **state)
                                            "off"));
 }
 
+/* A manifest cut at any byte, as a crash of the machine may leave it. */
+static void test_any_beginning_of_a_manifest_is_mended(void **state)
+{
+    (void)state;
+    static char whole[4096], left[4096];
+    trail_open();
+    audit_serve(&audit, NULL);
+    for (int i = 1; i <= 3; i++)
+        start_call(audit_next_call(&audit), 1);
+    exit_call(2);
+    audit_close(&audit);
+    int file = open(at("m.jsonl"), O_RDONLY);
+    ssize_t length = read_whole(file, whole, sizeof whole);
+    close(file);
+    assert_true(length > 500);
+    for (ssize_t cut = 0; cut <= length; cut++) {
+        memcpy(left, whole, (size_t)cut);
+        left[cut] = '\0';
+        int open_calls = 0;
+        const char *line = left;
+        for (const char *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+            open_calls += strstr(line, "\"kind\":\"start\"") != NULL &&
+                          strstr(line, "\"kind\":\"start\"") < end;
+        open_calls -= cut == length;
+        put("m.jsonl", left);
+        trail_open();
+        assert_int_equal(audit_recover(&audit, &failure), open_calls);
+        audit_stop(&audit);
+        audit_close(&audit);
+        for (line = told("m.jsonl"); *line != '\0'; line = strchr(line, '\n') + 1) {
+            assert_int_equal(*line, '{');
+            assert_int_equal(*(strchr(line, '\n') - 1), '}');
+        }
+    }
+}
+
 static void test_a_strangers_text_is_kept_and_closed(void **state)
 {
     (void)state;
@@ -823,6 +883,42 @@ static void test_lines_that_are_not_ours_do_not_count(void **state)
         audit_close(&audit);
     }
     recover("{\"call\":7,\"ts\":1,\"kind\":\"started\"}\n", 0);
+}
+
+/* Whatever bytes there are, reading them keeps its bounds (the sanitizers watch) and its promises.
+ */
+static void test_damaged_manifests_are_read_without_harm(void **state)
+{
+    (void)state;
+    static const char sound[] =
+        START(1) "{\"ts\":5,\"kind\":\"reload\",\"last_call\":50,\"active\":[41,44,47],\"x\":1}"
+                 "\n" EXIT(
+                     44) "{\"ts\":5,\"kind\":\"serve\",\"last_call\":60,\"policy\":1}\n" START(61)
+                     EXIT(61) START(62);
+    static const char interesting[] = "0123456789\"{}[]:,\n\0astc";
+    uint64_t room[4];
+    unsigned seed = 1;
+    int file = open(at("damaged"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (int round = 0; round < 20000; round++) {
+        char text[sizeof sound];
+        size_t length = sizeof sound - 1;
+        memcpy(text, sound, sizeof sound);
+        for (int changes = rand_r(&seed) % 4; changes >= 0; changes--) {
+            size_t at_byte = (size_t)rand_r(&seed) % length;
+            text[at_byte] = interesting[(size_t)rand_r(&seed) % (sizeof interesting - 1)];
+        }
+        length -= (size_t)rand_r(&seed) % 3 == 0 ? (size_t)rand_r(&seed) % length : 0;
+        assert_int_equal(ftruncate(file, 0), 0);
+        assert_int_equal(pwrite(file, text, length, 0), (ssize_t)length);
+        struct recovery found = {.open = {.values = room, .capacity = 4}};
+        assert_int_equal(recovery_read(file, &found, &failure), 0);
+        assert_true(found.open.count <= 4 && found.last_call <= RECOVERY_CALL_MAX);
+        assert_true(found.whole <= found.size && (size_t)found.size == length);
+        assert_true(found.whole == 0 || text[found.whole - 1] == '\n');
+        for (uint32_t i = 1; i < found.open.count; i++)
+            assert_true(room[i - 1] < room[i]);
+    }
+    close(file);
 }
 
 static void test_only_the_end_of_a_huge_manifest_is_read(void **state)
@@ -980,14 +1076,17 @@ int main(void)
         TEST(test_reload_ends_unhealthy),
         TEST(test_a_failed_capture_is_probed_where_it_failed),
         TEST(test_a_capture_that_cannot_be_opened),
+        TEST(test_the_manifest_is_no_capture_file),
         TEST(test_a_full_tmpfs),
         TEST(test_calls_without_an_end_are_lost_once),
         TEST(test_an_empty_or_new_manifest_begins_at_one),
         TEST(test_rejects_count_for_the_numbering),
         TEST(test_serve_and_reload_carry_what_rotation_took_away),
         TEST(test_half_an_event_is_cut_off),
+        TEST(test_any_beginning_of_a_manifest_is_mended),
         TEST(test_a_strangers_text_is_kept_and_closed),
         TEST(test_lines_that_are_not_ours_do_not_count),
+        TEST(test_damaged_manifests_are_read_without_harm),
         TEST(test_only_the_end_of_a_huge_manifest_is_read),
         TEST(test_a_manifest_that_another_broker_writes_is_left_alone),
         TEST(test_what_we_fork_does_not_hold_the_lock),
