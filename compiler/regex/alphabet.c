@@ -86,11 +86,11 @@ static uint32_t interval_find(const struct alphabet *alphabet, uint32_t low)
 /* Partition refinement: each set splits the classes that it cuts in two. */
 struct refinement {
     struct alphabet *alphabet;
-    uint32_t *class_of;   /* of each interval */
-    uint32_t *size;       /* intervals of each class */
-    uint32_t *touched;    /* by the current set */
-    uint32_t *successor;  /* where the current set moves what it touches; NONE: not decided */
-    uint32_t *list;       /* intervals of the current set */
+    uint32_t *class_of;  /* of each interval */
+    uint32_t *size;      /* intervals of each class */
+    uint32_t *touched;   /* by the current set */
+    uint32_t *successor; /* where the current set moves what it touches; NONE: not decided */
+    uint32_t *list;      /* intervals of the current set */
     uint32_t list_count;
     uint32_t class_count;
 };

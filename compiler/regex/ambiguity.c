@@ -1,9 +1,9 @@
 /* Whether a sequence of automata can take one value apart in two ways.
  *
- * Two readers go through the value side by side, each in some state of some part; a reader may go on to
- * the next part where its own accepts. The value is ambiguous when both come to the end, having been
- * in different parts at some place. A pair of readers that have agreed so far is one reader (second
- * state NONE); pairs that have differed are searched breadth first. */
+ * Two readers go through the value side by side, each in some state of some part; a reader may go
+ * on to the next part where its own accepts. The value is ambiguous when both come to the end,
+ * having been in different parts at some place. A pair of readers that have agreed so far is one
+ * reader (second state NONE); pairs that have differed are searched breadth first. */
 #include <string.h>
 
 #include "compiler/base/arena.h"
@@ -41,8 +41,8 @@ static void readers_flatten(struct readers *readers)
             struct automaton_state *to = &readers->flat.states[readers->base[i] + j];
             readers->part[readers->base[i] + j] = i;
             *to = *from;
-            to->transitions = arena_array(readers->scratch, from->transition_count,
-                                          sizeof *to->transitions);
+            to->transitions =
+                arena_array(readers->scratch, from->transition_count, sizeof *to->transitions);
             for (uint32_t k = 0; k < from->transition_count; k++) {
                 to->transitions[k] = from->transitions[k];
                 to->transitions[k].target += readers->base[i];
@@ -79,8 +79,7 @@ static void add_two(struct readers *readers, uint32_t a, uint32_t b, uint32_t fr
 
 static bool is_end(const struct readers *readers, uint32_t state)
 {
-    return readers->part[state] + 1 == readers->part_count &&
-           readers->flat.states[state].accepting;
+    return readers->part[state] + 1 == readers->part_count && readers->flat.states[state].accepting;
 }
 
 /* The first pair that has parted and come to the end, or NONE. */
@@ -141,11 +140,10 @@ bool automaton_ambiguous(struct arena *arena, const struct automaton *const *par
     if (count < 2)
         return false;
     struct arena *scratch = arena_new(0);
-    struct readers readers = {
-        .scratch = scratch, .parts = parts, .part_count = (uint32_t)count};
+    struct readers readers = {.scratch = scratch, .parts = parts, .part_count = (uint32_t)count};
     readers_flatten(&readers);
-    uint32_t limit = budget < AUTOMATON_PAIRS_MAX / PAIRS_FACTOR ? budget * PAIRS_FACTOR
-                                                                 : AUTOMATON_PAIRS_MAX;
+    uint32_t limit =
+        budget < AUTOMATON_PAIRS_MAX / PAIRS_FACTOR ? budget * PAIRS_FACTOR : AUTOMATON_PAIRS_MAX;
     readers.pairs = pairs_new(scratch, &readers.flat, &readers.flat, PAIRS_BOTH, limit);
     uint32_t found = readers_search(&readers);
     *exhausted = found == NONE && readers.pairs->full;

@@ -60,11 +60,11 @@ struct automaton *automaton_everything(struct arena *arena)
     return automaton;
 }
 
-/* ---- values without a leading '-' ------------------------------------------------------------- */
+/* ---- values without a leading '-' ------------------------------------------------------------ */
 
 /* A row of transitions without one scalar. */
-static struct automaton_state state_without(struct arena *arena, const struct automaton_state *state,
-                                            uint32_t scalar)
+static struct automaton_state state_without(struct arena *arena,
+                                            const struct automaton_state *state, uint32_t scalar)
 {
     struct automaton_state result = {.accepting = state->accepting};
     result.transitions =
@@ -119,8 +119,9 @@ static struct automaton *renumbered(struct arena *arena, const struct automaton 
     return result;
 }
 
-/* Only the start changes, so no general construction is needed, and no budget: the other states stay
- * as different from each other as they are, and the new start can be equal to one of them at most. */
+/* Only the start changes, so no general construction is needed, and no budget: the other states
+ * stay as different from each other as they are, and the new start can be equal to one of them at
+ * most. */
 struct automaton *automaton_without_dash(struct arena *arena, const struct automaton *a)
 {
     struct automaton_state start = state_without(arena, &a->states[0], '-');

@@ -1,14 +1,14 @@
 /* Deterministic finite automata over Unicode scalar values: the one form in which the compiler
  * asks questions about languages.
  *
- * Every automaton here is deterministic, minimal and trimmed, so two of one language are equal state
- * by state. Transitions are sorted, disjoint scalar ranges; a scalar without one leads nowhere. The
- * alphabet has no surrogates; U+0000 occurs only where a caller puts it (as the separator of
- * tokens in a command line). They live in the arena and never change.
+ * Every automaton here is deterministic, minimal and trimmed, so two of one language are equal
+ * state by state. Transitions are sorted, disjoint scalar ranges; a scalar without one leads
+ * nowhere. The alphabet has no surrogates; U+0000 occurs only where a caller puts it (as the
+ * separator of tokens in a command line). They live in the arena and never change.
  *
  * Every operation has a budget of states, and fails (NULL) when its result would pass it, or the
- * construction on the way a small multiple of it (compiler/regex/construction.h has the bounds of time
- * and memory): no input makes it run away. */
+ * construction on the way a small multiple of it (compiler/regex/construction.h has the bounds of
+ * time and memory): no input makes it run away. */
 #ifndef SLUICE_AUTOMATON_H
 #define SLUICE_AUTOMATON_H
 
@@ -19,7 +19,7 @@
 struct arena;
 struct pattern;
 
-#define AUTOMATON_STATES_MAX 20000u        /* of one pattern's automaton: the language's stated limit */
+#define AUTOMATON_STATES_MAX 20000u /* of one pattern's automaton: the language's stated limit */
 #define AUTOMATON_TRANSITIONS_MAX 8000000u /* of any automaton */
 #define AUTOMATON_PAIRS_MAX 4000000u       /* pairs of states that a comparison of two looks at */
 #define AUTOMATON_TABLE_MAX 16000000u      /* entries of a byte automaton's table */
@@ -60,9 +60,9 @@ struct automaton *automaton_without_dash(struct arena *arena, const struct autom
 
 bool automaton_is_empty(const struct automaton *a);
 bool automaton_equal(const struct automaton *a, const struct automaton *b);
-/* Whether L(a) is within L(b); when not and `witness` is not NULL, the shortest value of a outside b.
- * Both comparisons look at AUTOMATON_PAIRS_MAX pairs of states at most; when that does not suffice,
- * the answer is the careful one, "not within" or "they share one", with *witness NULL. */
+/* Whether L(a) is within L(b); when not and `witness` is not NULL, the shortest value of a outside
+ * b. Both comparisons look at AUTOMATON_PAIRS_MAX pairs of states at most; when that does not
+ * suffice, the answer is the careful one, "not within" or "they share one", with *witness NULL. */
 bool automaton_contains(struct arena *arena, const struct automaton *b, const struct automaton *a,
                         const char **witness, size_t *witness_length);
 /* Whether they share a value; the shortest one in *witness unless NULL. */
@@ -71,8 +71,8 @@ bool automaton_overlaps(struct arena *arena, const struct automaton *a, const st
 /* Whether it accepts these bytes (false for invalid UTF-8). */
 bool automaton_accepts(const struct automaton *a, const char *bytes, size_t length);
 /* Whether some value can be split in two ways into parts of the given automata, in order: true with
- * one such value and the boundaries of both splits (count - 1 offsets each). *exhausted is set when
- * the budget did not suffice to know. */
+ * a shortest such value and the boundaries of both splits (count - 1 byte offsets each).
+ * *exhausted is set when looking at 16 * `budget` pairs of states did not suffice to know. */
 bool automaton_ambiguous(struct arena *arena, const struct automaton *const *parts, size_t count,
                          uint32_t budget, const char **witness, size_t *witness_length,
                          size_t **split_a, size_t **split_b, bool *exhausted);

@@ -1,8 +1,8 @@
 /* Automata over bytes, for tables: each step by a scalar becomes up to four steps by bytes.
  *
  * The states between the bytes of one scalar are interned by what they lead to, so that they are
- * shared wherever they are the same, and the result is minimal when the automaton is: a state between
- * bytes is never equal to one between scalars, which goes on with other bytes. */
+ * shared wherever they are the same, and the result is minimal when the automaton is: a state
+ * between bytes is never equal to one between scalars, which goes on with other bytes. */
 #include <string.h>
 
 #include "compiler/base/arena.h"
@@ -54,8 +54,8 @@ static void paths_fill(struct bytes *bytes, const struct automaton_state *state)
         struct scalar_range range = {state->transitions[i].low, state->transitions[i].high};
         struct byte_sequence *sequences;
         size_t count = charset_sequences(bytes->scratch, (struct charset){&range, 1}, &sequences);
-        arena_grow(bytes->scratch, &bytes->paths, &bytes->path_capacity,
-                   bytes->path_count + count, sizeof *bytes->paths);
+        arena_grow(bytes->scratch, &bytes->paths, &bytes->path_capacity, bytes->path_count + count,
+                   sizeof *bytes->paths);
         for (size_t j = 0; j < count; j++)
             bytes->paths[bytes->path_count++] =
                 (struct path){sequences[j], state->transitions[i].target};
@@ -145,8 +145,7 @@ static uint32_t entries_gather(struct bytes *bytes, size_t begin, size_t end, un
                 next++;
             struct entry below[256];
             uint32_t below_count = entries_gather(bytes, i, next, depth + 1, below);
-            entry.target =
-                bytes->automaton->state_count + inner_node(bytes, below, below_count);
+            entry.target = bytes->automaton->state_count + inner_node(bytes, below, below_count);
         }
         struct entry *last = count ? &entries[count - 1] : NULL;
         if (last && last->target == entry.target && last->high + 1 == entry.low)

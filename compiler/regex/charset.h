@@ -39,8 +39,8 @@ struct charset charset_normal(struct arena *arena, struct scalar_range *ranges, 
 /* Adds the simple case foldings of every member, as (?i) means (Unicode CaseFolding.txt, via PCRE2:
  * the set of case variants of each scalar is what PCRE2_CASELESS makes of it). */
 struct charset charset_fold(struct arena *arena, struct charset set);
-/* \p{NAME}: a general category (L, Lu, L&, ...), a script (Greek, Han, ...) or Any; false when there
- * is no such property. Taken from PCRE2, once an arena for each name. */
+/* \p{NAME}: a general category (L, Lu, L&, ...), a script (Greek, Han, ...) or Any; false when
+ * there is no such property. Taken from PCRE2, once an arena for each name. */
 bool charset_property(struct arena *arena, const char *name, size_t length, struct charset *set);
 
 /* A run of byte ranges that together spell some scalars in UTF-8 (RFC 3629): 1 to 4 bytes. */
@@ -50,7 +50,7 @@ struct byte_sequence {
         uint8_t low, high;
     } bytes[4];
 };
-/* Splits a set into byte sequences, in ascending order; returns how many, the array in *sequences. */
+/* Splits a set into byte sequences, in ascending order: *sequences. Returns how many. */
 size_t charset_sequences(struct arena *arena, struct charset set, struct byte_sequence **sequences);
 
 #endif

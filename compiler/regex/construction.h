@@ -1,10 +1,11 @@
 /* How automata are made; nothing outside of compiler/regex includes this.
  *
- *   pattern or automata → nfa → (alphabet) → dfa → minimal, trimmed, numbered struct automaton
+ *   pattern or automata → nfa → (alphabet) → dfa → minimal, trimmed, numbered automaton
  *
- * Sets of scalars are interned in the nfa, and cut into classes: scalars that no set of the nfa tells
- * apart. All work between is on classes, so that \p{L} costs as much as [a-z]; ranges of scalars come
- * back in the last step. Everything but the result lives in a scratch arena that the caller ends.
+ * Sets of scalars are interned in the nfa, and cut into classes: scalars that no set of the nfa
+ * tells apart. All work between is on classes, so that \p{L} costs as much as [a-z]; ranges of
+ * scalars come back in the last step. Everything but the result lives in a scratch arena that the
+ * caller ends.
  *
  * Every step spends from one struct effort and gives up when it is used up: time and memory are
  * bounded whatever the input. */
@@ -19,14 +20,14 @@ struct arena;
 #define NONE UINT32_MAX
 
 /* Bounds of what is between a pattern and its automaton. */
-#define NFA_STATES_MAX 1000000u      /* positions and forks, repetitions written out */
+#define NFA_STATES_MAX 1000000u     /* positions and forks, repetitions written out */
 #define NFA_EDGES_MAX 4000000u
-#define SET_RANGES_MAX 4000000u      /* ranges of all different sets together */
-#define SET_CLASSES_MAX 16000000u    /* classes of all different sets together */
-#define DFA_EDGES_MAX 4000000u       /* (state, class) pairs that lead somewhere */
-#define DFA_POSITIONS_MAX 16000000u  /* nfa states in all dfa states together */
-#define WORK_MAX 200000000u          /* elementary steps: about a second */
-#define INTERMEDIATE_FACTOR 4u       /* states before minimisation, for each state of the budget */
+#define SET_RANGES_MAX 4000000u     /* ranges of all different sets together */
+#define SET_CLASSES_MAX 16000000u   /* classes of all different sets together */
+#define DFA_EDGES_MAX 4000000u      /* (state, class) pairs that lead somewhere */
+#define DFA_POSITIONS_MAX 16000000u /* nfa states in all dfa states together */
+#define WORK_MAX 200000000u         /* elementary steps: about a second */
+#define INTERMEDIATE_FACTOR 4u      /* states before minimisation, for each state of the budget */
 
 struct effort {
     uint64_t left; /* steps; 0: given up */
@@ -47,15 +48,15 @@ struct nfa_state {
     bool accepting;
 };
 
-/* Copies of one body, state by state: copy k has states base + k*size and so on. What a state accepts
- * is then within what the same state of another copy accepts: in the optional copies of X{n,m}, of an
- * earlier one (more may follow); in the copies of X{n,}, of a later one (fewer must follow). A set of
- * states needs only the widest of each such chain. */
+/* Copies of one body, state by state: copy k has states base + k*size and so on. What a state
+ * accepts is then within what the same state of another copy accepts: in the optional copies of
+ * X{n,m}, of an earlier one (more may follow); in the copies of X{n,}, of a later one (fewer must
+ * follow). A set of states needs only the widest of each such chain. */
 struct nfa_repeat {
     uint32_t parent; /* the repeat it is in, or NONE */
     uint32_t base, size, copies;
-    uint32_t slot;    /* size slots of nfa.slot_count: one a chain */
-    bool first_wins;  /* the copy with the lowest states is the widest */
+    uint32_t slot;   /* size slots of nfa.slot_count: one a chain */
+    bool first_wins; /* the copy with the lowest states is the widest */
 };
 
 struct set_pool {
@@ -95,8 +96,8 @@ uint32_t nfa_add(struct nfa *nfa);
 uint32_t nfa_add_fork(struct nfa *nfa, uint32_t first, uint32_t second);
 /* Adds an edge to the state that was added last. An empty set adds none. */
 void nfa_edge(struct nfa *nfa, struct charset set, uint32_t target);
-/* Adds every state of an automaton; the number of its state 0. When `exit` is not NONE, its accepting
- * states get a fork to there and accept no more. */
+/* Adds every state of an automaton; the number of its state 0. When `exit` is not NONE, its
+ * accepting states get a fork to there and accept no more. */
 uint32_t nfa_add_automaton(struct nfa *nfa, const struct automaton *a, uint32_t exit);
 /* Puts copies of a body, added by `body` with what follows as its argument, before `next`. */
 typedef uint32_t nfa_body(struct nfa *nfa, const void *what, uint32_t next);
@@ -121,8 +122,8 @@ struct alphabet *alphabet_new(struct arena *scratch, const struct charset *sets,
 
 /* ---- dfa ------------------------------------------------------------------------------------- */
 
-/* States 0..state_count-1, 0 the initial one, all of them reachable; edges sorted by source, at most
- * one for each source and class. */
+/* States 0..state_count-1, 0 the initial one, all of them reachable; edges sorted by source, at
+ * most one for each source and class. */
 struct dfa {
     const struct alphabet *alphabet;
     uint32_t state_count, edge_count;
@@ -134,14 +135,13 @@ struct dfa {
 /* Subset construction; NULL over `state_limit` or the other limits. */
 struct dfa *dfa_from_nfa(struct arena *scratch, const struct nfa *nfa, uint32_t state_limit,
                          struct effort *effort);
-/* A deterministic automaton that is neither minimal nor trimmed, as classes; NULL over the limits. */
+/* A deterministic automaton, neither minimal nor trimmed, as classes; NULL over the limits. */
 struct dfa *dfa_from_automaton(struct arena *scratch, const struct automaton *a,
                                struct effort *effort);
 /* Trimmed, minimal, numbered breadth first, in `arena`. NULL over `budget` or
  * AUTOMATON_TRANSITIONS_MAX. */
 struct automaton *automaton_from_dfa(struct arena *arena, struct arena *scratch,
-                                     const struct dfa *dfa, uint32_t budget,
-                                     struct effort *effort);
+                                     const struct dfa *dfa, uint32_t budget, struct effort *effort);
 /* All of it, from the nfa on. */
 struct automaton *automaton_from_nfa(struct arena *arena, const struct nfa *nfa, uint32_t budget);
 

@@ -1,5 +1,6 @@
 /* Subset construction, with sets of states kept small: of each chain of a repetition (struct
- * nfa_repeat) only the widest state stays in a set. That is what makes `.{0,100}-.{0,100}` linear. */
+ * nfa_repeat) only the widest state stays in a set. So `.{0,100}-.{0,100}` takes some thousand
+ * states, not 2^100. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,8 +138,7 @@ static struct position_set closure_take(struct subset *subset)
 {
     struct position_set set = {.begin = subset->position_count, .hash = 0x811C9DC5u};
     arena_grow(subset->arena, &subset->positions, &subset->position_capacity,
-               (size_t)subset->position_count + subset->visited_count,
-               sizeof *subset->positions);
+               (size_t)subset->position_count + subset->visited_count, sizeof *subset->positions);
     uint32_t *positions = subset->positions + set.begin;
     for (uint32_t i = 0; i < subset->visited_count; i++) {
         uint32_t state = subset->visited[i];
@@ -276,8 +276,8 @@ static uint32_t targets_gather(struct subset *subset, uint32_t state)
                 bool known = subset->class_stamp[class] == stamp;
                 if (!known)
                     subset->classes[class_count++] = class;
-                subset->pending[subset->pending_count++] = (struct pending){
-                    edge.target, known ? subset->class_head[class] : 0};
+                subset->pending[subset->pending_count++] =
+                    (struct pending){edge.target, known ? subset->class_head[class] : 0};
                 subset->class_stamp[class] = stamp;
                 subset->class_head[class] = subset->pending_count;
             }
@@ -347,5 +347,6 @@ struct dfa *dfa_from_nfa(struct arena *scratch, const struct nfa *nfa, uint32_t 
 
 uint32_t intermediate_limit(uint32_t budget)
 {
-    return budget < UINT32_MAX / INTERMEDIATE_FACTOR ? budget * INTERMEDIATE_FACTOR : UINT32_MAX - 1;
+    return budget < UINT32_MAX / INTERMEDIATE_FACTOR ? budget * INTERMEDIATE_FACTOR
+                                                     : UINT32_MAX - 1;
 }

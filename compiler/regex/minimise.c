@@ -2,7 +2,7 @@
  *
  * Minimisation refines a partition of the states and one of the edges by turns, each by the other,
  * always splitting off the smaller part: O(edges × log states), for partial automata as they are
- * (A. Valmari, "Fast brief practical DFA minimization", Information Processing Letters 112, 2012). */
+ * (A. Valmari, "Fast brief practical DFA minimization", Inf. Process. Lett. 112, 2012). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +13,12 @@
 
 /* Disjoint blocks of the numbers 0..n-1; some members of a block can be marked, to be split off. */
 struct partition {
-    uint32_t count;    /* blocks */
-    uint32_t *members; /* block by block, the marked ones of each first */
-    uint32_t *place;   /* of each number, in `members` */
-    uint32_t *block;   /* of each number */
+    uint32_t count;                 /* blocks */
+    uint32_t *members;              /* block by block, the marked ones of each first */
+    uint32_t *place;                /* of each number, in `members` */
+    uint32_t *block;                /* of each number */
     uint32_t *begin, *end, *marked; /* of each block */
-    uint32_t *touched; /* blocks with marks */
+    uint32_t *touched;              /* blocks with marks */
     uint32_t touched_count;
 };
 
@@ -172,8 +172,8 @@ static struct partition *edges_by_class(const struct graph *graph)
 {
     struct partition *edges = partition_new(graph->scratch, graph->edge_count);
     uint32_t *begin, *sorted;
-    edges_sort(graph->scratch, graph->class, graph->edge_count,
-               graph->dfa->alphabet->class_count, &begin, &sorted);
+    edges_sort(graph->scratch, graph->class, graph->edge_count, graph->dfa->alphabet->class_count,
+               &begin, &sorted);
     edges->count = 0;
     for (uint32_t class = 0; class < graph->dfa->alphabet->class_count; class++) {
         if (begin[class] == begin[class + 1])
@@ -227,10 +227,10 @@ struct output {
     const struct graph *graph;
     const struct partition *states;
     struct automaton *automaton;
-    uint32_t *number;      /* of each block in the automaton, or NONE */
-    uint32_t *block;       /* of each state of the automaton */
-    uint64_t transitions;  /* so far */
-    struct step *steps;    /* of the state being written */
+    uint32_t *number;     /* of each block in the automaton, or NONE */
+    uint32_t *block;      /* of each state of the automaton */
+    uint64_t transitions; /* so far */
+    struct step *steps;   /* of the state being written */
     size_t step_capacity;
     uint32_t *interval_target, *interval_stamp; /* for sorting many steps */
 };
@@ -290,7 +290,8 @@ static uint32_t steps_gather(struct output *output, uint32_t origin, uint32_t st
     return count;
 }
 
-static bool touches(const struct scalar_range *intervals, const struct step *a, const struct step *b)
+static bool touches(const struct scalar_range *intervals, const struct step *a,
+                    const struct step *b)
 {
     return a->target == b->target && intervals[a->interval].high + 1 == intervals[b->interval].low;
 }
@@ -327,9 +328,9 @@ static bool output_state(struct output *output, uint32_t state, struct effort *e
             to->transitions[to->transition_count - 1].high = intervals[steps[i].interval].high;
             continue;
         }
-        to->transitions[to->transition_count++] = (struct transition){
-            intervals[steps[i].interval].low, intervals[steps[i].interval].high,
-            output_number(output, steps[i].target)};
+        to->transitions[to->transition_count++] =
+            (struct transition){intervals[steps[i].interval].low, intervals[steps[i].interval].high,
+                                output_number(output, steps[i].target)};
     }
     return true;
 }
@@ -343,8 +344,7 @@ static struct automaton *automaton_empty(struct arena *arena)
 }
 
 struct automaton *automaton_from_dfa(struct arena *arena, struct arena *scratch,
-                                     const struct dfa *dfa, uint32_t budget,
-                                     struct effort *effort)
+                                     const struct dfa *dfa, uint32_t budget, struct effort *effort)
 {
     /* Refinement handles each edge about log2(states) times, in the worst case. */
     if (!effort_spend(effort, (uint64_t)dfa->edge_count * 8 + dfa->state_count))
@@ -366,8 +366,7 @@ struct automaton *automaton_from_dfa(struct arena *arena, struct arena *scratch,
         .interval_stamp = arena_array(scratch, dfa->alphabet->interval_count, sizeof(uint32_t)),
     };
     memset(output.number, 0xff, states->count * sizeof(uint32_t));
-    output.automaton->states =
-        arena_array(arena, states->count, sizeof *output.automaton->states);
+    output.automaton->states = arena_array(arena, states->count, sizeof *output.automaton->states);
     output_number(&output, states->block[graph->number[0]]);
     for (uint32_t i = 0; i < output.automaton->state_count; i++)
         if (!output_state(&output, i, effort))

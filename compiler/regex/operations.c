@@ -25,8 +25,8 @@ struct dfa *dfa_from_automaton(struct arena *scratch, const struct automaton *a,
     dfa->state_count = nfa->count;
     uint64_t edge_count = 0;
     for (uint32_t i = 0; i < nfa->edge_count; i++)
-        edge_count += alphabet->set_begin[nfa->edges[i].set + 1] -
-                      alphabet->set_begin[nfa->edges[i].set];
+        edge_count +=
+            alphabet->set_begin[nfa->edges[i].set + 1] - alphabet->set_begin[nfa->edges[i].set];
     if (edge_count > DFA_EDGES_MAX || !effort_spend(effort, edge_count))
         return NULL;
     dfa->accepting = arena_array(scratch, dfa->state_count, sizeof *dfa->accepting);
@@ -68,7 +68,8 @@ static void row_append(struct arena *scratch, struct transition **row, size_t *c
 static struct automaton *product(struct arena *scratch, const struct automaton *a,
                                  const struct automaton *b, bool subtract, uint32_t state_limit)
 {
-    struct pairs *pairs = pairs_new(scratch, a, b, subtract ? PAIRS_FIRST : PAIRS_BOTH, state_limit);
+    struct pairs *pairs =
+        pairs_new(scratch, a, b, subtract ? PAIRS_FIRST : PAIRS_BOTH, state_limit);
     struct automaton *raw = arena_alloc(scratch, sizeof *raw);
     struct transition *row = NULL;
     size_t state_capacity = 0, row_capacity = 0;

@@ -1,5 +1,5 @@
-/* libfa's opinion: an automaton built from the pattern's tree in bytes, with libfa's own expressions,
- * union, concatenation and iteration, compared with our byte automaton step by step.
+/* libfa's opinion: an automaton built from the pattern's tree in bytes, with libfa's own
+ * expressions, union, concatenation and iteration, compared with our byte automaton step by step.
  *
  * libfa's result is walked as it is, by sets of its states: its own minimisation would be another
  * opinion, but takes minutes where the walk takes milliseconds, and cannot be bounded. */
@@ -18,11 +18,11 @@
  * come to is estimated by a subset construction without that, and bounded. */
 #define LIBFA_STATES_MAX 4000u
 #define LIBFA_WORK_MAX 400000u
-/* A set is minimised, so that it has one final state instead of many, but that is slow for long ones:
- * these weigh more. */
+/* A set is minimised, so that it has one final state instead of many, but that is slow for long
+ * ones: these weigh more. */
 #define MINIMISED_SEQUENCES_MAX 100u
 #define LONG_SET_WEIGHT 4u
-/* What the walk looks at: sets of libfa's states, their members in all, and transitions of those. */
+/* What the walk looks at: sets of libfa's states, their members, the transitions of those. */
 #define WALK_SETS_MAX 40000u
 #define WALK_MEMBERS_MAX 4000000u
 #define WALK_WORK_MAX 20000000u
@@ -208,7 +208,8 @@ struct walk {
 
 static int pointer_compare(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t) * (struct state *const *)a, y = (uintptr_t) * (struct state *const *)b;
+    uintptr_t x = (uintptr_t)(*(struct state *const *)a);
+    uintptr_t y = (uintptr_t)(*(struct state *const *)b);
     return x < y ? -1 : x > y;
 }
 
@@ -311,8 +312,7 @@ static struct walk *walk_new(struct arena *scratch, struct fa *fa)
     struct state *initial = fa_state_initial(fa);
     size_t capacity = 0;
     for (struct state *state = initial; state; state = fa_state_next(state)) {
-        arena_grow(scratch, &walk->states, &capacity, walk->state_count + 1,
-                   sizeof *walk->states);
+        arena_grow(scratch, &walk->states, &capacity, walk->state_count + 1, sizeof *walk->states);
         walk->states[walk->state_count++] = state;
     }
     qsort(walk->states, walk->state_count, sizeof *walk->states, pointer_compare);
@@ -331,7 +331,7 @@ static struct walk *walk_new(struct arena *scratch, struct fa *fa)
 struct comparison {
     const struct byte_automaton *ours;
     struct walk *theirs;
-    struct pairs *pairs; /* a: a state of ours; b: a set of libfa's; scalar: the byte that led there */
+    struct pairs *pairs; /* of a state of ours and a set of libfa's; `scalar` is a byte */
 };
 
 /* Whether a byte can lead elsewhere than the one before it did. */

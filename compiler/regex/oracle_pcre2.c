@@ -81,8 +81,8 @@ void oracle_pcre2_free(struct oracle_pcre2 *oracle)
 enum oracle_answer oracle_pcre2_accepts(struct oracle_pcre2 *oracle, const char *bytes,
                                         size_t length)
 {
-    int status = pcre2_match(oracle->code, (PCRE2_SPTR)bytes, length, 0, 0, oracle->match,
-                             oracle->context);
+    int status =
+        pcre2_match(oracle->code, (PCRE2_SPTR)bytes, length, 0, 0, oracle->match, oracle->context);
     if (status >= 0)
         return ORACLE_YES;
     bool limit = status == PCRE2_ERROR_MATCHLIMIT || status == PCRE2_ERROR_DEPTHLIMIT ||

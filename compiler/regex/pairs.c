@@ -87,9 +87,8 @@ bool pairs_next(struct pairs_walk *walk, struct transition *step)
         while (walk->q && walk->j < walk->q->transition_count &&
                walk->q->transitions[walk->j].high < low)
             walk->j++;
-        const struct transition *y = walk->q && walk->j < walk->q->transition_count
-                                         ? &walk->q->transitions[walk->j]
-                                         : NULL;
+        const struct transition *y =
+            walk->q && walk->j < walk->q->transition_count ? &walk->q->transitions[walk->j] : NULL;
         bool both = y && y->low <= low;
         if (both && y->high < high)
             high = y->high;

@@ -1,7 +1,7 @@
 /* Pairs of states of two automata, found breadth first: what products and comparisons walk.
  *
- * Owns the pairs met and how each was reached. In the order of the search, the way to each pair is a
- * shortest one, and of those the one that people read most easily (readable.h). */
+ * Owns the pairs met and how each was reached. In the order of the search, the way to each pair is
+ * a shortest one, and of those the one that people read most easily (readable.h). */
 #ifndef SLUICE_REGEX_PAIRS_H
 #define SLUICE_REGEX_PAIRS_H
 
@@ -16,7 +16,8 @@ enum pairs_over {
 
 struct pair {
     uint32_t a, b;
-    uint32_t from, scalar; /* the pair before this one, and the step from there; from NONE: a start */
+    uint32_t from;   /* the pair before this one; NONE: this is a start */
+    uint32_t scalar; /* the step from there */
 };
 
 struct pairs {
@@ -44,8 +45,8 @@ uint32_t pairs_add_step(struct pairs *pairs, uint32_t a, uint32_t b, uint32_t fr
 struct pairs_walk {
     const struct automaton_state *p, *q; /* q NULL: stopped */
     enum pairs_over over;
-    uint32_t i, j;  /* transitions that are next */
-    uint32_t low;   /* the first scalar not looked at */
+    uint32_t i, j;           /* transitions that are next */
+    uint32_t low;            /* the first scalar not looked at */
     uint32_t next_a, next_b; /* of the step that pairs_next gave last */
 };
 struct pairs_walk pairs_walk(const struct pairs *pairs, uint32_t index);
@@ -63,8 +64,8 @@ struct pairs_choices {
 /* Fills `choices` with the steps of a walk, the most readable first. */
 void pairs_choose(struct pairs *pairs, struct pairs_walk walk, struct pairs_choices *choices);
 
-/* Searches from the initial states for a pair that `wanted` takes, breadth first, each state's steps
- * from the most readable scalar on. Its index, or NONE (see pairs.full). */
+/* Searches from the initial states for a pair that `wanted` takes, breadth first, each state's
+ * steps from the most readable scalar on. Its index, or NONE (see pairs.full). */
 typedef bool pairs_wanted(const struct pairs *pairs, uint32_t a, uint32_t b);
 uint32_t pairs_search(struct pairs *pairs, pairs_wanted *wanted);
 /* The value that leads to a pair, in `arena`. */

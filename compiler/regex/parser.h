@@ -1,8 +1,9 @@
 /* What the files of the pattern parser share; nothing outside of compiler/regex includes it.
  *
- * The parser is a recursive descent over the text: pattern_parse.c (alternatives, sequences, groups,
- * quantifiers), pattern_class.c (escapes and classes), pattern_name.c (references), pattern_refusal.c
- * (names what is not in the dialect), pattern_pcre2.c (the same text for PCRE2). Groups recurse at most PATTERN_DEPTH_MAX deep. */
+ * The parser is a recursive descent over the text: pattern_parse.c (alternatives, sequences,
+ * groups, quantifiers), pattern_class.c (escapes and classes), pattern_name.c (references),
+ * pattern_refusal.c (names what is not in the dialect), pattern_pcre2.c (the same text for PCRE2).
+ * Groups recurse at most PATTERN_DEPTH_MAX deep. */
 #ifndef SLUICE_REGEX_PARSER_H
 #define SLUICE_REGEX_PARSER_H
 
@@ -30,11 +31,11 @@ struct parser {
     struct pattern_error *error;
     bool failed;
     struct parser_flags flags;
-    unsigned depth;     /* of groups, at `at` */
-    unsigned expansion; /* how many named patterns this text is inside of */
+    unsigned depth;       /* of groups, at `at` */
+    unsigned expansion;   /* how many named patterns this text is inside of */
     unsigned *expansions; /* references put in so far, by this parser and the ones inside of it */
-    bool expand;        /* edits hold the text of named patterns, else a stand-in of the same syntax */
-    bool ends_extended; /* (?x) is in force at the end of the text */
+    bool expand; /* edits hold the text of named patterns, else a stand-in of the same syntax */
+    bool ends_extended;        /* (?x) is in force at the end of the text */
     struct parser_edit *edits; /* in the order of the text */
     size_t edit_count, edit_capacity;
 };
@@ -79,7 +80,8 @@ void parser_refuse_escape(struct parser *parser, bool in_class);
 bool parser_asks_pcre2(struct parser *parser);
 /* Whether a text is within PATTERN_LENGTH_MAX; false after parser_fail. */
 bool parser_fits(struct parser *parser, size_t length);
-/* The PCRE2 text of what a parser stands at the start of, with its length; NULL after parser_fail. */
+/* The PCRE2 text of what a parser stands at the start of, with its length; NULL after
+ * parser_fail. */
 const char *parser_expanded(struct parser *parser, size_t length, size_t *expanded_length);
 
 #endif

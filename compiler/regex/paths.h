@@ -11,10 +11,13 @@ struct arena;
 
 struct paths {
     const struct automaton *automaton;
-    uint32_t *from, *from_scalar; /* of each state: the one before it, and the step; start: UINT32_MAX */
-    uint32_t *depth;              /* steps from the start */
-    uint32_t *distance;           /* steps to acceptance; UINT32_MAX for none (the empty language) */
-    uint32_t *next, *next_scalar; /* of each state that does not accept: the next one, and the step */
+    /* Of each state: */
+    uint32_t *from;        /* the one before it on the way from the start; UINT32_MAX: the start */
+    uint32_t *from_scalar; /* and the step from there */
+    uint32_t *depth;       /* steps from the start */
+    uint32_t *distance;    /* steps to acceptance; UINT32_MAX for none (the empty language) */
+    uint32_t *next;        /* unless it accepts: the next one on the way to acceptance */
+    uint32_t *next_scalar; /* and the step to there */
 };
 
 struct paths *paths_find(struct arena *scratch, const struct automaton *a);

@@ -52,8 +52,8 @@ struct pattern *pattern_set(struct arena *arena, struct charset set)
     return node;
 }
 
-/* A node whose children are `parts`, those of the same kind replaced by their own children and EMPTY
- * ones left out. */
+/* A node whose children are `parts`, those of the same kind replaced by their own children and
+ * EMPTY ones left out. */
 static struct pattern *node_flat(struct arena *arena, enum pattern_kind kind,
                                  struct pattern *const *parts, size_t count)
 {
@@ -81,8 +81,8 @@ static struct pattern *part_body(struct pattern *part, uint32_t *minimum, uint32
     return repeat ? part->children[0] : part;
 }
 
-/* Two neighbours in a sequence as one, XX* as X+ or X{1,2}X{3} as X{4,5}; NULL when they have not the
- * same body, or are two literals. */
+/* Two neighbours in a sequence as one, XX* as X+ or X{1,2}X{3} as X{4,5}; NULL when they have not
+ * the same body, or are two literals. */
 static struct pattern *neighbours_join(struct arena *arena, struct pattern *a, struct pattern *b)
 {
     uint32_t minimum[2], maximum[2];
@@ -204,8 +204,7 @@ struct pattern *pattern_repeat(struct arena *arena, struct pattern *part, uint32
         return pattern_empty(arena);
     if (is_nothing(part))
         return minimum == 0 ? pattern_empty(arena) : part;
-    if (part->kind == PATTERN_REPEAT &&
-        repeats_join(part, minimum, maximum, &minimum, &maximum))
+    if (part->kind == PATTERN_REPEAT && repeats_join(part, minimum, maximum, &minimum, &maximum))
         return pattern_repeat(arena, part->children[0], minimum, maximum);
     if (part->nullable)
         minimum = 0;
@@ -239,7 +238,8 @@ static bool literal_add(struct literal *literal, const struct pattern *pattern)
         if (pattern->set.count != 1 || pattern->set.ranges[0].low != pattern->set.ranges[0].high ||
             literal->length > LITERAL_MAX - 4)
             return false;
-        literal->length += utf8_encode(pattern->set.ranges[0].low, literal->bytes + literal->length);
+        literal->length +=
+            utf8_encode(pattern->set.ranges[0].low, literal->bytes + literal->length);
         return true;
     case PATTERN_CONCAT:
         for (size_t i = 0; i < pattern->child_count; i++)

@@ -43,8 +43,8 @@ struct pattern {
 /* Trees are made by these, which put them in the form that the rest of the compiler relies on:
  * no CONCAT in a CONCAT or ALTERNATE in an ALTERNATE, at least two children in both, no EMPTY in
  * either (X|() is X{0,1}), the sets among alternatives merged into one, {1,1} and {0,0} and repeats
- * of repeats resolved where that is the same language, neighbours with the same body joined when one
- * of them is a repeat (XX* is X{1,}). Children are not changed. */
+ * of repeats resolved where that is the same language, neighbours with the same body joined when
+ * one of them is a repeat (XX* is X{1,}). Children are not changed. */
 struct pattern *pattern_empty(struct arena *arena);
 struct pattern *pattern_set(struct arena *arena, struct charset set);
 struct pattern *pattern_concat(struct arena *arena, struct pattern *const *parts, size_t count);
@@ -52,8 +52,8 @@ struct pattern *pattern_alternate(struct arena *arena, struct pattern *const *pa
 struct pattern *pattern_repeat(struct arena *arena, struct pattern *part, uint32_t minimum,
                                uint32_t maximum);
 
-/* What went wrong, and where: byte offsets into the pattern's text. `message` and `hint` live in the
- * arena; hint may be NULL. */
+/* What went wrong, and where: byte offsets into the pattern's text. `message` and `hint` live in
+ * the arena; hint may be NULL. */
 struct pattern_error {
     uint32_t begin, end;
     const char *message;
@@ -74,11 +74,11 @@ struct pattern_names {
  * *error filled when it is not a pattern of the dialect. PCRE2's own syntax check runs as well, so
  * that what it would refuse is refused here. */
 const struct pattern *pattern_parse(struct arena *arena, const char *text, size_t length,
-                                    const struct pattern_names *names,
-                                    struct pattern_error *error);
+                                    const struct pattern_names *names, struct pattern_error *error);
 
 /* A pattern of the standard set, `name` without '@', `arguments` the text between parentheses or
- * NULL. NULL with *error filled (offsets into `arguments`) when there is none or they do not fit. */
+ * NULL. NULL with *error filled (offsets into `arguments`) when none is there or they do not
+ * fit. */
 const struct pattern *pattern_standard(struct arena *arena, const char *name, size_t name_length,
                                        const char *arguments, size_t arguments_length,
                                        struct pattern_error *error);

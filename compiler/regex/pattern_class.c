@@ -28,8 +28,7 @@ static const struct named_ranges posix_classes[] = {
     {"xdigit", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
 };
 
-static bool posix_class(struct parser *parser, const char *name, size_t length,
-                        struct charset *set)
+static bool posix_class(struct parser *parser, const char *name, size_t length, struct charset *set)
 {
     for (size_t i = 0; i < sizeof posix_classes / sizeof *posix_classes; i++) {
         const struct named_ranges *class = &posix_classes[i];
@@ -37,9 +36,9 @@ static bool posix_class(struct parser *parser, const char *name, size_t length,
             continue;
         *set = charset_empty();
         for (size_t j = 0; j < 4 && class->ranges[j].high; j++)
-            *set = charset_union(parser->arena, *set,
-                                 charset_range(parser->arena, class->ranges[j].low,
-                                               class->ranges[j].high));
+            *set = charset_union(
+                parser->arena, *set,
+                charset_range(parser->arena, class->ranges[j].low, class->ranges[j].high));
         return true;
     }
     return false;
@@ -69,13 +68,15 @@ static bool escape_hex(struct parser *parser, uint32_t *scalar)
     uint32_t digits = parser->at + braced;
     parser->at = digits;
     while (is_hex(parser, 0) && (braced || parser->at - digits < 2)) {
-        value = value > SCALAR_MAX ? value : value * 16 + (uint32_t)hex_value(parser_peek(parser, 0));
+        value =
+            value > SCALAR_MAX ? value : value * 16 + (uint32_t)hex_value(parser_peek(parser, 0));
         parser->at++;
     }
     uint32_t count = parser->at - digits;
     if (braced ? count == 0 || parser_peek(parser, 0) != '}' : count != 2) {
         uint32_t end = parser->at < parser->length ? parser->at + braced : parser->at;
-        return parser_fail(parser, begin, end, "write \\xHH with two hexadecimal digits, or \\x{H...}",
+        return parser_fail(parser, begin, end,
+                           "write \\xHH with two hexadecimal digits, or \\x{H...}",
                            "`\\x` without its hexadecimal number");
     }
     parser->at += braced;
@@ -100,8 +101,8 @@ static bool escape_property(struct parser *parser, struct charset *set)
         name++;
         const char *close = memchr(name, '}', parser->length - parser->at - 1);
         if (!close) {
-            return parser_fail(parser, begin, parser->length, NULL,
-                               "`\\%c{` without its `}`", negated ? 'P' : 'p');
+            return parser_fail(parser, begin, parser->length, NULL, "`\\%c{` without its `}`",
+                               negated ? 'P' : 'p');
         }
         length = (size_t)(close - name);
         parser->at += (uint32_t)length + 2;
@@ -115,9 +116,10 @@ static bool escape_property(struct parser *parser, struct charset *set)
         return parser_fail(parser, begin, parser->at, NULL, "`^` in a property: write \\%c instead",
                            negated ? 'p' : 'P');
     if (!charset_property(parser->arena, name, length, set))
-        return parser_fail(parser, begin, parser->at,
-                           "general categories (L, Lu, Nd, ...) and scripts (Greek, Han, ...) are known",
-                           "there is no such Unicode property");
+        return parser_fail(
+            parser, begin, parser->at,
+            "general categories (L, Lu, Nd, ...) and scripts (Greek, Han, ...) are known",
+            "there is no such Unicode property");
     if (negated)
         *set = charset_complement(parser->arena, *set);
     return true;
@@ -177,7 +179,8 @@ bool parser_escape(struct parser *parser, bool in_class, struct escape *escape)
 /* Ranges collected before they are sorted and merged: long classes of large sets stay small. */
 #define CLASS_RANGES_MAX 65536u
 
-struct class {
+struct class
+{
     struct scalar_range *typed; /* characters and ranges: (?i) widens them */
     size_t typed_count, typed_capacity;
     struct scalar_range *named; /* of \d, \p{...}, [:alpha:]: (?i) does not */
@@ -191,8 +194,8 @@ static void class_add_set(struct parser *parser, struct class *class, struct cha
         memcpy(class->named, named.ranges, named.count * sizeof *named.ranges);
         class->named_count = named.count;
     }
-    arena_grow(parser->arena, &class->named, &class->named_capacity,
-               class->named_count + set.count, sizeof *class->named);
+    arena_grow(parser->arena, &class->named, &class->named_capacity, class->named_count + set.count,
+               sizeof *class->named);
     if (set.count)
         memcpy(class->named + class->named_count, set.ranges, set.count * sizeof *set.ranges);
     class->named_count += set.count;
@@ -217,7 +220,8 @@ static bool class_posix(struct parser *parser, struct class *class)
     const char *text = parser->text + name;
     size_t length = end - name;
     /* Without regard to case, "upper" and "lower" are the letters of both (PCRE2 does the same). */
-    if (parser->flags.fold && length == 5 && (!memcmp(text, "upper", 5) || !memcmp(text, "lower", 5)))
+    if (parser->flags.fold && length == 5 &&
+        (!memcmp(text, "upper", 5) || !memcmp(text, "lower", 5)))
         text = "alpha";
     if (!posix_class(parser, text, length, &set))
         return parser_fail(parser, begin, parser->at,
@@ -248,7 +252,8 @@ static bool class_member(struct parser *parser, struct escape *member)
     member->is_set = false;
     if (!parser_scalar(parser, &member->scalar))
         return false;
-    if (parser->flags.extended && (member->scalar == '#' || scalar_is_pattern_space(member->scalar)))
+    if (parser->flags.extended &&
+        (member->scalar == '#' || scalar_is_pattern_space(member->scalar)))
         return parser_fail(parser, begin, parser->at, "put a backslash before a literal one",
                            "with (?x), white space and `#` in a class mean different things to "
                            "different engines");

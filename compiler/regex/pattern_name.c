@@ -26,13 +26,15 @@ static uint32_t identifier_length(const struct parser *parser, uint32_t at)
 }
 
 /* The PCRE2 text of a pattern of the user's, to stand in a larger one; NULL after parser_fail. */
-static const char *named_text(struct parser *parser, uint32_t begin, uint32_t end,
-                              const char *name, size_t name_length, const struct pattern *tree,
-                              size_t *length)
+static const char *named_text(struct parser *parser, uint32_t begin, uint32_t end, const char *name,
+                              size_t name_length, const struct pattern *tree, size_t *length)
 {
     struct pattern_error error;
-    struct parser inner = {.arena = parser->arena, .names = parser->names, .error = &error,
-                           .expansion = parser->expansion + 1, .expansions = parser->expansions};
+    struct parser inner = {.arena = parser->arena,
+                           .names = parser->names,
+                           .error = &error,
+                           .expansion = parser->expansion + 1,
+                           .expansions = parser->expansions};
     const char *text = NULL;
     if (parser->expansion < NAMES_NESTED_MAX && parser->names->text)
         text = parser->names->text(parser->names->context, name, name_length, length);
@@ -67,8 +69,8 @@ static struct pattern *named_tree(struct parser *parser, uint32_t begin, uint32_
                            "@%.*s takes no arguments", (int)name_length, text);
     if (!tree) {
         struct pattern_error error = {0};
-        tree = pattern_standard(parser->arena, text, name_length, arguments, arguments_length,
-                                &error);
+        tree =
+            pattern_standard(parser->arena, text, name_length, arguments, arguments_length, &error);
         if (!tree) {
             uint32_t offset = arguments ? (uint32_t)(arguments - parser->text) : 0;
             bool inside = arguments && error.end > error.begin;
@@ -116,10 +118,10 @@ struct pattern *parser_name(struct parser *parser, uint32_t begin, uint32_t name
         return close == ')'
                    ? parser_fail(parser, begin, parser->at + 1, "write (?@NAME) or (?@NAME(1,9))",
                                  "a reference to a named pattern is not complete")
-                   : parser_fail(parser, begin, parser->at,
-                                 "inside of a larger pattern write (?@NAME); for a literal `@`, \\@",
-                                 "@%.*s stands alone or not at all", (int)length,
-                                 parser->text + name);
+                   : parser_fail(
+                         parser, begin, parser->at,
+                         "inside of a larger pattern write (?@NAME); for a literal `@`, \\@",
+                         "@%.*s stands alone or not at all", (int)length, parser->text + name);
     parser->at += close == ')';
     return named_tree(parser, begin, parser->at, name, length, arguments, arguments_length);
 }

@@ -71,8 +71,7 @@ static void skip_ignored(struct parser *parser)
 {
     while (parser->flags.extended && parser->at < parser->length) {
         uint32_t scalar;
-        size_t size =
-            utf8_decode(parser->text + parser->at, parser->length - parser->at, &scalar);
+        size_t size = utf8_decode(parser->text + parser->at, parser->length - parser->at, &scalar);
         if (scalar == '#') {
             const char *rest = parser->text + parser->at;
             const char *newline = memchr(rest, '\n', parser->length - parser->at);
@@ -125,7 +124,8 @@ static int parse_options(struct parser *parser)
             return 0;
         }
     }
-    parser_fail(parser, begin, parser->at, "write (?i), or (?i:...)", "options that are not complete");
+    parser_fail(parser, begin, parser->at, "write (?i), or (?i:...)",
+                "options that are not complete");
     return 0;
 }
 
@@ -143,9 +143,8 @@ static struct pattern *any(struct parser *parser)
 {
     struct charset all = charset_range(parser->arena, 1, SCALAR_MAX);
     struct charset newline = charset_range(parser->arena, '\n', '\n');
-    return pattern_set(parser->arena, parser->flags.dot_all
-                                          ? all
-                                          : charset_subtract(parser->arena, all, newline));
+    return pattern_set(parser->arena,
+                       parser->flags.dot_all ? all : charset_subtract(parser->arena, all, newline));
 }
 
 /* Goes past the opening of a group, options applied; false after parser_fail. */
@@ -223,8 +222,7 @@ static struct pattern *parse_escape(struct parser *parser)
     struct escape escape;
     if (!parser_escape(parser, false, &escape))
         return NULL;
-    return escape.is_set ? pattern_set(parser->arena, escape.set)
-                         : literal(parser, escape.scalar);
+    return escape.is_set ? pattern_set(parser->arena, escape.set) : literal(parser, escape.scalar);
 }
 
 static struct pattern *parse_anchor(struct parser *parser)
@@ -237,13 +235,14 @@ static struct pattern *parse_anchor(struct parser *parser)
         skip_ignored(parser);
         return pattern_empty(parser->arena);
     }
-    return parser_fail(parser, at, at + 1,
-                       end ? "leave it out, a pattern always matches the whole value; a literal one "
-                             "is \\$"
-                           : "leave it out, a pattern always matches the whole value; a literal one "
-                             "is \\^",
-                       end ? "`$` stands only at the end of a pattern"
-                           : "`^` stands only at the start of a pattern");
+    return parser_fail(
+        parser, at, at + 1,
+        end ? "leave it out, a pattern always matches the whole value; a literal one "
+              "is \\$"
+            : "leave it out, a pattern always matches the whole value; a literal one "
+              "is \\^",
+        end ? "`$` stands only at the end of a pattern"
+            : "`^` stands only at the start of a pattern");
 }
 
 static struct pattern *parse_atom(struct parser *parser)
@@ -347,8 +346,9 @@ static struct pattern *parse_quantifier(struct parser *parser, struct pattern *a
     int next = parser_peek(parser, 0);
     if (next == '*' || next == '+' || next == '?' || next == '{')
         return parser_fail(parser, begin, parser->at + 1, "put the first into a group, (?:...)",
-                           end == parser->at ? "a quantifier behind a quantifier"
-                                             : "a quantifier behind a quantifier, with space between");
+                           end == parser->at
+                               ? "a quantifier behind a quantifier"
+                               : "a quantifier behind a quantifier, with space between");
     return pattern_repeat(parser->arena, atom, minimum, maximum);
 }
 
@@ -371,7 +371,8 @@ static bool is_too_large(struct parser *parser, const struct pattern *tree)
 {
     if (tree->node_count > PATTERN_NODES_MAX)
         parser_fail(parser, 0, parser->length, NULL,
-                    "the pattern has more than %u parts, named patterns counted", PATTERN_NODES_MAX);
+                    "the pattern has more than %u parts, named patterns counted",
+                    PATTERN_NODES_MAX);
     else if (tree->depth > 4 * PATTERN_DEPTH_MAX)
         parser_fail(parser, 0, parser->length, NULL,
                     "the pattern nests more than %u deep, named patterns counted",
@@ -486,8 +487,8 @@ bool parser_fits(struct parser *parser, size_t length)
 const struct pattern *pattern_parse(struct arena *arena, const char *text, size_t length,
                                     const struct pattern_names *names, struct pattern_error *error)
 {
-    struct parser parser = {.arena = arena, .text = text, .length = (uint32_t)length,
-                            .names = names, .error = error};
+    struct parser parser = {
+        .arena = arena, .text = text, .length = (uint32_t)length, .names = names, .error = error};
     if (!parser_fits(&parser, length))
         return NULL;
     struct pattern *tree = parser_run(&parser);

@@ -43,8 +43,12 @@ const char *pattern_pcre2(struct arena *arena, const char *text, size_t length,
                           const struct pattern_names *names, struct pattern_error *error)
 {
     unsigned expansions = 0;
-    struct parser parser = {.arena = arena, .text = text, .length = (uint32_t)length,
-                            .names = names, .error = error, .expansions = &expansions};
+    struct parser parser = {.arena = arena,
+                            .text = text,
+                            .length = (uint32_t)length,
+                            .names = names,
+                            .error = error,
+                            .expansions = &expansions};
     size_t expanded_length;
     return parser_expanded(&parser, length, &expanded_length);
 }

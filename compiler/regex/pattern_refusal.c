@@ -5,7 +5,7 @@
 #include "compiler/regex/parser.h"
 
 #define USE_ENGINE "`engine = pcre2` on the rule leaves the slot to PCRE2"
-#define USE_EXCLUSION                                                                             \
+#define USE_EXCLUSION                                                                              \
     "say what must not match on a line of its own, `NAME != PATTERN`; or " USE_ENGINE
 #define USE_GROUP "write (?:...), which accepts the same values"
 #define WHOLE_VALUE "leave it out: a pattern always matches the whole value"
@@ -121,11 +121,13 @@ void parser_refuse_escape(struct parser *parser, bool in_class)
         if (!parser_scalar(parser, &scalar))
             return;
         if (scalar < ' ' || scalar == 0x7f)
-            parser_fail(parser, begin, parser->at, USE_HEX, "a backslash before a control character");
+            parser_fail(parser, begin, parser->at, USE_HEX,
+                        "a backslash before a control character");
         else
             parser_fail(parser, begin, parser->at,
-                        letter < 0x80 ? "letters and digits have special meanings behind a backslash"
-                                      : "only ASCII punctuation takes a backslash",
+                        letter < 0x80
+                            ? "letters and digits have special meanings behind a backslash"
+                            : "only ASCII punctuation takes a backslash",
                         "`%.*s` means nothing", (int)(parser->at - begin), parser->text + begin);
     }
 }

@@ -11,9 +11,9 @@ struct band {
 
 /* From the most readable on. The rest is what is printable at all, then what is not. */
 static const struct band bands[] = {
-    {'a', 'z'}, {'A', 'Z'}, {'0', '9'}, {'_', '_'}, {'-', '.'}, {'/', '/'}, {':', '@'},
-    {'+', ','}, {'!', '*'}, {'[', '^'}, {'`', '`'}, {'{', '~'}, {' ', ' '}, {0xA1, 0xAC},
-    {0xAE, 0x2FF},
+    {'a', 'z'}, {'A', 'Z'}, {'0', '9'}, {'_', '_'},   {'-', '.'},
+    {'/', '/'}, {':', '@'}, {'+', ','}, {'!', '*'},   {'[', '^'},
+    {'`', '`'}, {'{', '~'}, {' ', ' '}, {0xA1, 0xAC}, {0xAE, 0x2FF},
 };
 
 #define BANDS (sizeof bands / sizeof *bands)

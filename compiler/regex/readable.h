@@ -1,6 +1,6 @@
 /* Which of several scalars people read most easily: lower-case letters, upper-case ones, digits,
- * other printable ASCII, printable others, and last what cannot be seen. A total order, so that every
- * choice of an example is always the same. */
+ * other printable ASCII, printable others, and last what cannot be seen. A total order, so that
+ * every choice of an example is always the same. */
 #ifndef SLUICE_REGEX_READABLE_H
 #define SLUICE_REGEX_READABLE_H
 

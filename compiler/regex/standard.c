@@ -17,13 +17,13 @@ struct row {
     const char *text;
 };
 
-#define STANDARD_PATTERN(name, form, text, arguments, accepts, example, counter_example)          \
+#define STANDARD_PATTERN(name, form, text, arguments, accepts, example, counter_example)           \
     {name, arguments, accepts, example, counter_example},
 static const struct standard_pattern patterns[] = {
 #include "grammar/patterns.def"
 };
 
-#define STANDARD_PATTERN(name, form, text, arguments, accepts, example, counter_example)          \
+#define STANDARD_PATTERN(name, form, text, arguments, accepts, example, counter_example)           \
     {form, text},
 static const struct row rows[] = {
 #include "grammar/patterns.def"
@@ -69,7 +69,8 @@ struct argument {
 static bool arguments_split(struct request *request, const char *wanted, struct argument pair[2])
 {
     const char *comma = memchr(request->arguments, ',', request->length);
-    if (!comma || memchr(comma + 1, ',', request->length - (size_t)(comma + 1 - request->arguments)))
+    if (!comma ||
+        memchr(comma + 1, ',', request->length - (size_t)(comma + 1 - request->arguments)))
         return request_fail(request, 0, request->length, "needs two arguments", wanted);
     pair[0] = (struct argument){0, (size_t)(comma - request->arguments)};
     pair[1] = (struct argument){pair[0].end + 1, request->length};
@@ -102,7 +103,8 @@ static bool integer_read(struct request *request, struct argument at, struct int
         fits = text[i] >= '0' && text[i] <= '9';
     if (!fits)
         return request_fail(request, at.begin, at.end,
-                            "not a decimal integer of at most 20 digits without leading zeros", NULL);
+                            "not a decimal integer of at most 20 digits without leading zeros",
+                            NULL);
     memcpy(integer->digits, text, length);
     integer->digits[length] = '\0';
     return true;
@@ -324,7 +326,8 @@ static const char *url_text(struct request *request, const char *rest)
     if (!argument_matches(request, pair[1], LOWER UPPER "0123456789", ".-") &&
         !argument_matches(request, pair[1], "[", LOWER UPPER "0123456789:.]"))
         return request_fail(request, pair[1].begin, pair[1].end,
-                            "not the host of a URL: a name, an IPv4 address or [IPv6 address]", NULL);
+                            "not the host of a URL: a name, an IPv4 address or [IPv6 address]",
+                            NULL);
     struct pattern_error error;
     const char *port = pattern_standard_text(request->arena, "int", 3, "1,65535", 7, &error);
     struct buffer out = {0};

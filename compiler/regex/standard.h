@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 struct standard_pattern {
-    const char *name;      /* without '@' */
-    const char *arguments; /* an example of them; "" when it is used without */
-    const char *accepts;   /* a noun phrase for people */
+    const char *name;                      /* without '@' */
+    const char *arguments;                 /* an example of them; "" when it is used without */
+    const char *accepts;                   /* a noun phrase for people */
     const char *example, *counter_example; /* accepted with those arguments, and not */
 };
 

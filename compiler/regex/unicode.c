@@ -152,8 +152,8 @@ static bool compiles(const char *prefix, const char *name)
     return code != NULL;
 }
 
-/* Whether the dialect has the property: PCRE2 knows others (binary ones, its own X… ones), on which
- * regular-expression engines do not agree. */
+/* Whether the dialect has the property: PCRE2 knows others (binary ones, its own X.. ones), on
+ * which regular-expression engines do not agree. */
 static bool property_is_portable(const char *name)
 {
     static const char *const categories[] = {
@@ -164,7 +164,7 @@ static bool property_is_portable(const char *name)
     for (size_t i = 0; i < sizeof categories / sizeof *categories; i++)
         if (strcmp(name, categories[i]) == 0)
             return true;
-    /* "sc:" came with PCRE2 10.40; before it, what was no category and no X… name was a script. */
+    /* "sc:" came with PCRE2 10.40; before it, what was no category and no X.. name was a script. */
     if (compiles("sc:", "Latin"))
         return compiles("sc:", name);
     return strlen(name) != 3 || name[0] != 'X' ? compiles("", name) : false;
@@ -259,9 +259,9 @@ static int cased_compare(const void *a, const void *b)
 static const struct cased *cased_find(const struct unicode *unicode, uint32_t scalar)
 {
     struct cased key = {scalar, 0};
-    return unicode->cased_count == 0 ? NULL
-                                     : bsearch(&key, unicode->cased, unicode->cased_count,
-                                               sizeof key, cased_compare);
+    return unicode->cased_count == 0
+               ? NULL
+               : bsearch(&key, unicode->cased, unicode->cased_count, sizeof key, cased_compare);
 }
 
 /* What PCRE2 finds in `text`, without regard to case, for the scalars first..last: their variants

@@ -18,7 +18,7 @@
 
 /* Different values, in the order in which they were added. */
 struct collection {
-    struct arena *arena;   /* of the values */
+    struct arena *arena; /* of the values */
     struct arena *scratch;
     struct value *values;
     size_t count, capacity, limit;
@@ -227,8 +227,9 @@ size_t witness_cover(struct arena *arena, const struct automaton *a, size_t limi
 /* ---- mutations ------------------------------------------------------------------------------- */
 
 /* What is put in: next to the ends of common sets, and what is dangerous in a command line. */
-static const uint32_t strangers[] = {'\n', '-', ' ', '/', 'a', 'Z', '0', '.', 0x7F, 0xE9,
-                                     '@', 0x1F600, '_', 1, '{', 0x2028, ':', 0xFFFD, 0x10FFFF};
+static const uint32_t strangers[] = {'\n', '-',    ' ',  '/',    'a',     'Z', '0',
+                                     '.',  0x7F,   0xE9, '@',    0x1F600, '_', 1,
+                                     '{',  0x2028, ':',  0xFFFD, 0x10FFFF};
 
 #define STRANGERS (sizeof strangers / sizeof *strangers)
 
@@ -335,8 +336,8 @@ static void walk_add(struct collection *all, const struct paths *paths, uint32_t
         const struct automaton_state *from = &a->states[state];
         const struct transition *step = &from->transitions[draw(random) % from->transition_count];
         spelling_add(spelling, draw(random) % 8 == 0
-                                    ? step->low + draw(random) % (step->high - step->low + 1)
-                                    : readable_some(step->low, step->high, draw(random)));
+                                   ? step->low + draw(random) % (step->high - step->low + 1)
+                                   : readable_some(step->low, step->high, draw(random)));
         state = step->target;
     }
     spelling_from(spelling, paths, state);
@@ -417,8 +418,8 @@ size_t witness_sample(struct arena *arena, const struct automaton *a, size_t cou
             collection_add(&all, shortest.bytes, shortest.length);
         for (size_t i = 0; !few && i < count * SAMPLE_TRIES && all.count < count; i++)
             walk_add(&all, paths,
-                     paths->distance[0] + (uint32_t)(i * SAMPLE_LENGTH_MORE / (count * 2 + 1)) %
-                                              SAMPLE_LENGTH_MORE,
+                     paths->distance[0] +
+                         (uint32_t)(i * SAMPLE_LENGTH_MORE / (count * 2 + 1)) % SAMPLE_LENGTH_MORE,
                      &random);
     }
     if (all.count > 1)

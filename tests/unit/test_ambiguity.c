@@ -180,7 +180,8 @@ static void test_long_parts(void **state)
     const char *witness;
     size_t length, *a, *b;
     bool exhausted;
-    assert_false(automaton_ambiguous(arena, clear, 3, 20000, &witness, &length, &a, &b, &exhausted));
+    assert_false(
+        automaton_ambiguous(arena, clear, 3, 20000, &witness, &length, &a, &b, &exhausted));
     assert_false(exhausted);
     /* Too much to know within the budget: readers that part at each place, and never both end. */
     const struct automaton *hard[] = {build("(?:a{1009})*"), build("(?:a{1013})*b{2}"), build("c")};

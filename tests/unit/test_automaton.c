@@ -122,11 +122,22 @@ static void test_sizes_are_minimal(void **state)
         const char *text;
         uint32_t states;
     } rows[] = {
-        {"", 1}, {"\\0", 1}, {"a", 2}, {"a*", 1}, {"(?:a|b)*abb", 4}, {"[\\x20-\\x7e]{0,4000}", 4001},
-        {"[^\\x00-\\x1f]{0,4000}", 4001}, {"[^\\x00-\\x1f]{0,19000}", 19001},
-        {"([a-z]{1,200}/){1,10}", 2011}, {"(/[a-zA-Z0-9._-]{1,255}){1,16}", 4097},
-        {"[ab]*a[ab]{10}", 2048}, {"[a-z]{0,400}[a-z0-9]{0,400}", 801}, {"\\p{L}{0,400}", 401},
-        {".{0,100}-.{0,100}", 5252}, {"(?:foo|bar|baz){0,3000}", 15001}, {".*a.{20,}", 22},
+        {"", 1},
+        {"\\0", 1},
+        {"a", 2},
+        {"a*", 1},
+        {"(?:a|b)*abb", 4},
+        {"[\\x20-\\x7e]{0,4000}", 4001},
+        {"[^\\x00-\\x1f]{0,4000}", 4001},
+        {"[^\\x00-\\x1f]{0,19000}", 19001},
+        {"([a-z]{1,200}/){1,10}", 2011},
+        {"(/[a-zA-Z0-9._-]{1,255}){1,16}", 4097},
+        {"[ab]*a[ab]{10}", 2048},
+        {"[a-z]{0,400}[a-z0-9]{0,400}", 801},
+        {"\\p{L}{0,400}", 401},
+        {".{0,100}-.{0,100}", 5252},
+        {"(?:foo|bar|baz){0,3000}", 15001},
+        {".*a.{20,}", 22},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct automaton *automaton = build(rows[i].text);
@@ -162,8 +173,7 @@ static void test_budgets(void **state)
         struct pattern_error error;
         struct timespec begin, end;
         clock_gettime(CLOCK_MONOTONIC, &begin);
-        const struct pattern *tree =
-            pattern_parse(own, bombs[i], strlen(bombs[i]), NULL, &error);
+        const struct pattern *tree = pattern_parse(own, bombs[i], strlen(bombs[i]), NULL, &error);
         assert_non_null(tree);
         struct automaton *automaton = automaton_from_pattern(own, tree, AUTOMATON_STATES_MAX);
         clock_gettime(CLOCK_MONOTONIC, &end);
@@ -179,8 +189,8 @@ static void test_budgets(void **state)
     assert_non_null(automaton_from_pattern(arena, parse("[a-z]{4}"), 5));
     assert_null(automaton_from_pattern(arena, parse("[a-z]{4}"), 4));
     assert_null(automaton_intersect(arena, build("[a-z]{4}"), build("[a-y]{4}"), 4));
-    assert_null(automaton_concat(arena,
-                                 (const struct automaton *const[]){build("ab"), build("cd")}, 2, 4));
+    assert_null(
+        automaton_concat(arena, (const struct automaton *const[]){build("ab"), build("cd")}, 2, 4));
 }
 
 static void test_literal_and_everything(void **state)
@@ -250,11 +260,16 @@ static void test_union_concat_repeat(void **state)
         const char *part, *whole;
         uint32_t minimum, maximum;
     } repeats[] = {
-        {"ab|c", "(?:ab|c){2,5}", 2, 5},      {"ab|c", "(?:ab|c)*", 0, PATTERN_REPEAT_NONE},
-        {"ab|c", "(?:ab|c){3,}", 3, PATTERN_REPEAT_NONE}, {"ab|c", "", 0, 0},
-        {"a?b?", "(?:a?b?){2,3}", 2, 3},      {"a*", "a*", 1, PATTERN_REPEAT_NONE},
-        {"a*", "a*", 1, 1},                   {"[^,]{0,9},", "(?:[^,]{0,9},){0,9}", 0, 9},
-        {"\\0", "", 0, 5},                    {"\\0", "\\0", 1, 5},
+        {"ab|c", "(?:ab|c){2,5}", 2, 5},
+        {"ab|c", "(?:ab|c)*", 0, PATTERN_REPEAT_NONE},
+        {"ab|c", "(?:ab|c){3,}", 3, PATTERN_REPEAT_NONE},
+        {"ab|c", "", 0, 0},
+        {"a?b?", "(?:a?b?){2,3}", 2, 3},
+        {"a*", "a*", 1, PATTERN_REPEAT_NONE},
+        {"a*", "a*", 1, 1},
+        {"[^,]{0,9},", "(?:[^,]{0,9},){0,9}", 0, 9},
+        {"\\0", "", 0, 5},
+        {"\\0", "\\0", 1, 5},
         {"a", "a{0,9000}", 0, 9000},
     };
     for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++)
@@ -291,9 +306,17 @@ static void test_without_dash(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"[a-z-]+", "[a-z][a-z-]*"}, {"-.*", "\\0"},    {"-?", ""},        {"[^x]", "[^x-]"},
-        {"[a-z]+", "[a-z]+"},        {"-*a", "a"},      {"-?a*", "a*"},    {"(?:-a)*", ""},
-        {"(?:-a|b)*", "(?:b(?:-a|b)*)?"}, {"(?s).*", "(?:[^-](?s:.*))?"}, {"-a|ab", "ab"},
+        {"[a-z-]+", "[a-z][a-z-]*"},
+        {"-.*", "\\0"},
+        {"-?", ""},
+        {"[^x]", "[^x-]"},
+        {"[a-z]+", "[a-z]+"},
+        {"-*a", "a"},
+        {"-?a*", "a*"},
+        {"(?:-a)*", ""},
+        {"(?:-a|b)*", "(?:b(?:-a|b)*)?"},
+        {"(?s).*", "(?:[^-](?s:.*))?"},
+        {"-a|ab", "ab"},
         {"(?:a-|-a)*", "(?:a-(?:a-|-a)*)?"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -311,22 +334,31 @@ static void test_contains(void **state)
 {
     (void)state;
     static const char *const within[][2] = {
-        {"[a-z]{1,5}", "[a-z]{0,9}"}, {"[ -~]{0,3999}", "[ -~]{0,4000}"}, {"\\0", "a"},
-        {"@relpath", "(?@ascii(1,200))|(?s:.*)"}, {"a.b", "a.b"}, {"@sha1", "@word"},
+        {"[a-z]{1,5}", "[a-z]{0,9}"},
+        {"[ -~]{0,3999}", "[ -~]{0,4000}"},
+        {"\\0", "a"},
+        {"@relpath", "(?@ascii(1,200))|(?s:.*)"},
+        {"a.b", "a.b"},
+        {"@sha1", "@word"},
     };
     const char *witness = "";
     size_t length;
     for (size_t i = 0; i < sizeof within / sizeof *within; i++) {
-        assert_true(automaton_contains(arena, build(within[i][1]), build(within[i][0]), &witness,
-                                       &length));
+        assert_true(
+            automaton_contains(arena, build(within[i][1]), build(within[i][0]), &witness, &length));
         assert_null(witness);
-        assert_true(automaton_contains(arena, build(within[i][1]), build(within[i][0]), NULL, NULL));
+        assert_true(
+            automaton_contains(arena, build(within[i][1]), build(within[i][0]), NULL, NULL));
     }
     static const char *const outside[][3] = {
-        {"[a-z]{0,9}", "[a-z]{1,9}", ""},       {"[a-z]{1,6}", "[a-z]{1,5}", "aaaaaa"},
-        {"[a-z0-9]+", "[0-9]+", "a"},           {".*", "[a-z]*", "A"},
-        {"[^x]", "[^y]", "y"},                  {"(?s).", ".", "\n"},
-        {"@abspath", "/srv/.*", "/"},           {"[\\x{100}-\\x{200}b]", "b", "\xc4\x80"},
+        {"[a-z]{0,9}", "[a-z]{1,9}", ""},
+        {"[a-z]{1,6}", "[a-z]{1,5}", "aaaaaa"},
+        {"[a-z0-9]+", "[0-9]+", "a"},
+        {".*", "[a-z]*", "A"},
+        {"[^x]", "[^y]", "y"},
+        {"(?s).", ".", "\n"},
+        {"@abspath", "/srv/.*", "/"},
+        {"[\\x{100}-\\x{200}b]", "b", "\xc4\x80"},
         {"(?:a|b)*", "a*b?a*", "bb"},
     };
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
@@ -371,7 +403,8 @@ static void test_comparisons_give_up_carefully(void **state)
     assert_true(automaton_overlaps(arena, a_then, b_then, &witness, &length));
     assert_null(witness);
     witness = "";
-    assert_false(automaton_contains(arena, automaton_subtract(arena, build("(?s).*"), b_then, 20000),
+    assert_false(automaton_contains(arena,
+                                    automaton_subtract(arena, build("(?s).*"), b_then, 20000),
                                     a_then, &witness, &length));
     assert_null(witness);
 }
@@ -383,9 +416,17 @@ static void test_lengths(void **state)
         const char *text;
         uint32_t shortest, longest;
     } rows[] = {
-        {"", 0, 0}, {"abc", 3, 3}, {"a{2,9}", 2, 9}, {"a|bcd", 1, 3}, {"a*", 0, UINT32_MAX},
-        {"xa+", 2, UINT32_MAX}, {"[\\x{e9}\\x{1F600}]{0,4000}", 0, 4000}, {"(?:ab?){2}c{0,3}", 2, 7},
-        {"a(?:b|c(?:d|ef?))?", 1, 4}, {"(?:abc)*d", 1, UINT32_MAX}, {"ab*c", 2, UINT32_MAX},
+        {"", 0, 0},
+        {"abc", 3, 3},
+        {"a{2,9}", 2, 9},
+        {"a|bcd", 1, 3},
+        {"a*", 0, UINT32_MAX},
+        {"xa+", 2, UINT32_MAX},
+        {"[\\x{e9}\\x{1F600}]{0,4000}", 0, 4000},
+        {"(?:ab?){2}c{0,3}", 2, 7},
+        {"a(?:b|c(?:d|ef?))?", 1, 4},
+        {"(?:abc)*d", 1, UINT32_MAX},
+        {"ab*c", 2, UINT32_MAX},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint32_t shortest, longest;

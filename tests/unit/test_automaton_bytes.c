@@ -55,7 +55,7 @@ static void assert_well_formed(const struct byte_automaton *table)
         assert_true(table->classes[byte] < table->class_count);
         used[table->classes[byte]] = true;
     }
-    for (uint32_t class = 0; class < table->class_count; class++) {
+    for (uint32_t class = 0; class < table->class_count; class ++) {
         assert_true(used[class]);
         assert_int_equal(table->next[class], 0); /* the dead state leads nowhere else */
         for (uint32_t other = 0; other < class; other++) {
@@ -100,10 +100,28 @@ static uint32_t minimal_states(const struct byte_automaton *table)
 }
 
 static const char *const patterns[] = {
-    "", "\\0", "abc", "[a-z]{1,5}", "(?s).*", ".", "[^\\x00-\\x1f]{0,3}", "\\p{Greek}+",
-    "[\\x{7f}-\\x{80}]", "[\\x{7ff}-\\x{800}]x", "[\\x{ffff}\\x{10000}]", "(?i)stra\xc3\x9f" "e",
-    "[\\x{d7ff}-\\x{e000}]{2}", "\\x{10ffff}|\\x{10fffe}a", "[\\x{20ac}\\x{20ad}]|\\x{20ac}a",
-    "@gitref", "@text(1,3)", "@ipv6", "[^a]|[\\x{c0}-\\x{17f}]b", "\\p{Lu}\\p{Ll}*", "(?:[ab]*a[ab]{4})",
+    "",
+    "\\0",
+    "abc",
+    "[a-z]{1,5}",
+    "(?s).*",
+    ".",
+    "[^\\x00-\\x1f]{0,3}",
+    "\\p{Greek}+",
+    "[\\x{7f}-\\x{80}]",
+    "[\\x{7ff}-\\x{800}]x",
+    "[\\x{ffff}\\x{10000}]",
+    "(?i)stra\xc3\x9f"
+    "e",
+    "[\\x{d7ff}-\\x{e000}]{2}",
+    "\\x{10ffff}|\\x{10fffe}a",
+    "[\\x{20ac}\\x{20ad}]|\\x{20ac}a",
+    "@gitref",
+    "@text(1,3)",
+    "@ipv6",
+    "[^a]|[\\x{c0}-\\x{17f}]b",
+    "\\p{Lu}\\p{Ll}*",
+    "(?:[ab]*a[ab]{4})",
 };
 
 static void test_tables_are_minimal(void **state)
@@ -140,8 +158,7 @@ static void test_tables_accept_the_same_scalars(void **state)
             value[length] = 'b';
             for (int from = 0; from < 2; from++)
                 for (size_t end = length; end <= length + 1; end++) {
-                    bool expected =
-                        automaton_accepts(automaton, value + from, end - (size_t)from);
+                    bool expected = automaton_accepts(automaton, value + from, end - (size_t)from);
                     if (table_accepts(table, value + from, end - (size_t)from) != expected)
                         fail_msg("`%s` and U+%04X", patterns[i], scalar);
                 }
@@ -154,8 +171,9 @@ static void test_tables_refuse_what_is_not_utf8(void **state)
     (void)state;
     struct byte_automaton *table = automaton_bytes(arena, build("(?s).*"), 100);
     static const char *const bad[] = {
-        "\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe2\x82", "\xed\xa0\x80",
-        "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xc3(", "\xe2\x28\xa1",
+        "\x80",     "\xc3",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+        "\xe2\x82", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+        "\xff",     "a\xc3(",       "\xe2\x28\xa1",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(table_accepts(table, bad[i], strlen(bad[i])));
@@ -172,7 +190,8 @@ static void test_budgets(void **state)
     assert_non_null(automaton_bytes(arena, build("\\x{20ac}"), 5));
     assert_null(automaton_bytes(arena, build("\\p{L}{0,4000}"), 65535));
     assert_null(automaton_bytes(arena, build("\\p{L}{0,10000}"), 5000000));
-    struct byte_automaton *long_one = automaton_bytes(arena, build("[^\\x01-\\x1f]{0,19000}"), 200000);
+    struct byte_automaton *long_one =
+        automaton_bytes(arena, build("[^\\x01-\\x1f]{0,19000}"), 200000);
     assert_non_null(long_one);
     assert_int_equal(long_one->state_count, 2 + 19000 * 8);
     assert_int_equal(long_one->class_count, 12);

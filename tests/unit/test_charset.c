@@ -57,8 +57,8 @@ static void test_ranges_have_no_nul_and_no_surrogates(void **state)
 static void test_normal_sorts_and_joins(void **state)
 {
     (void)state;
-    struct scalar_range ranges[] = {{'x', 'z'}, {'a', 'c'}, {'d', 'f'}, {0, 1}, {'b', 'b'},
-                                    {0xD000, 0xE010}};
+    struct scalar_range ranges[] = {{'x', 'z'}, {'a', 'c'}, {'d', 'f'},
+                                    {0, 1},     {'b', 'b'}, {0xD000, 0xE010}};
     assert_set(charset_normal(arena, ranges, 6), "1-1 61-66 78-7a d000-d7ff e000-e010");
     assert_set(charset_normal(arena, NULL, 0), "");
     struct scalar_range wide[] = {{1, SCALAR_MAX}, {2, 3}, {0xD7FF, 0xE001}};
@@ -105,16 +105,17 @@ static void test_sequences_spell_the_set_and_nothing_else(void **state)
 {
     (void)state;
     static const struct scalar_range samples[] = {
-        {1, SCALAR_MAX},  {0x7f, 0x80},     {0x7ff, 0x800},     {0xffff, 0x10000}, {0x80, 0x7ff},
-        {0x123, 0x4567},  {0x3f, 0x40},     {0xd7ff, 0xe000},   {0x900, 0x10ffff}, {'a', 'z'},
-        {0x10000, 0x1ffff}, {0x12345, 0x54321}, {0xfffff, 0x100000}, {0x1000, 0x1fff},
+        {1, SCALAR_MAX},     {0x7f, 0x80},     {0x7ff, 0x800},     {0xffff, 0x10000},
+        {0x80, 0x7ff},       {0x123, 0x4567},  {0x3f, 0x40},       {0xd7ff, 0xe000},
+        {0x900, 0x10ffff},   {'a', 'z'},       {0x10000, 0x1ffff}, {0x12345, 0x54321},
+        {0xfffff, 0x100000}, {0x1000, 0x1fff},
     };
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         struct charset set = range(samples[i].low, samples[i].high);
         struct byte_sequence *sequences;
         size_t count = charset_sequences(arena, set, &sequences);
         assert_true(count <= 24);
-        uint32_t around[] = {samples[i].low - 1, samples[i].low,  samples[i].low + 1,
+        uint32_t around[] = {samples[i].low - 1,  samples[i].low,  samples[i].low + 1,
                              samples[i].high - 1, samples[i].high, samples[i].high + 1};
         for (uint32_t c = 1; c <= SCALAR_MAX; c += c < 0x1200 ? 1 : 61) {
             uint32_t scalar = c < 7 ? around[c - 1] : c;
@@ -164,8 +165,8 @@ static void test_properties(void **state)
     assert_true(property("Cs", &set));
     assert_set(set, "");
     assert_true(property("L&", &set) && property("Yi", &set) && property("Latin", &set));
-    static const char *const unknown[] = {"",    "Foo", "Lx",   "Xan",  "Alphabetic", "^Lu",
-                                          "lu",  "L*",  "Lu}|", "Lu\\", "Any ",       "bidiclass:al"};
+    static const char *const unknown[] = {"",   "Foo",  "Lx",   "Xan",  "Alphabetic",  "^Lu", "lu",
+                                          "L*", "Lu}|", "Lu\\", "Any ", "bidiclass:al"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         assert_false(property(unknown[i], &set));
     assert_false(charset_property(arena, "Latin", 200, &set));
@@ -246,8 +247,8 @@ static struct charset pcre2_fold(struct charset set)
         if (c < 0xD800 || c > 0xDFFF)
             end += utf8_encode(c, all + end);
     struct scalar_range *ranges = arena_array(arena, 10000, sizeof *ranges);
-    for (size_t at = 0; pcre2_match(code, (PCRE2_SPTR)all, end, at, PCRE2_NO_UTF_CHECK, match,
-                                    NULL) >= 0;) {
+    for (size_t at = 0;
+         pcre2_match(code, (PCRE2_SPTR)all, end, at, PCRE2_NO_UTF_CHECK, match, NULL) >= 0;) {
         const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer(match);
         utf8_decode(all + offsets[0], end - offsets[0], &ranges[count].low);
         ranges[count].high = SCALAR_MAX;

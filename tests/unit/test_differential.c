@@ -1,6 +1,7 @@
 /* Random patterns of the dialect: our automaton, libfa and PCRE2 must agree on all of them.
  *
- * Seeded, so that every run tries the same ones; SLUICE_SEED=N tries others, SLUICE_PATTERNS=N more. */
+ * Seeded, so that every run tries the same ones; SLUICE_SEED=N tries others, SLUICE_PATTERNS=N
+ * more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,19 +38,35 @@ static unsigned long setting(const char *name, unsigned long otherwise)
 /* ---- random patterns ------------------------------------------------------------------------- */
 
 static const char *const literals[] = {
-    "a", "b", "c", "k", "S", "0", "9", "-", "/", "\\.", "\\-", " ", "\\t", "\\n", "_", "\\@", "\xc3\xa9",
-    "\xce\xb1", "\\x41", "\\x{e9}", "\\x{1F600}", "\\x{212a}", "\\v", "\\\\", "\\$", "ab", "ba", "]", "}",
+    "a",        "b",        "c",     "k",       "S",          "0",         "9",   "-",
+    "/",        "\\.",      "\\-",   " ",       "\\t",        "\\n",       "_",   "\\@",
+    "\xc3\xa9", "\xce\xb1", "\\x41", "\\x{e9}", "\\x{1F600}", "\\x{212a}", "\\v", "\\\\",
+    "\\$",      "ab",       "ba",    "]",       "}",
 };
 
 static const char *const sets[] = {
-    ".", "\\d", "\\w", "\\s", "\\D", "\\W", "\\S", "[ab]", "[^ab]", "[a-c]", "[^a-z]", "[a-z0-9_-]",
-    "[]a]", "[^]a]", "[[:alpha:]]", "[[:^alpha:]0]", "[\\d\\s]", "[\\x{80}-\\x{800}]", "[^\\n]",
-    "\\p{L}", "\\P{L}", "\\p{Lu}", "\\p{Greek}", "\\pN", "[\\p{Ll}9]", "[^\\p{L}\\p{N}]", "[a-cx-z]",
-    "[K\xc3\xa9]", "[[:upper:]]", "[[:punct:]b]", "[\\v\\e]", "(?s:.)", "(?:\\0)", "[^\\0]",
+    ".",           "\\d",
+    "\\w",         "\\s",
+    "\\D",         "\\W",
+    "\\S",         "[ab]",
+    "[^ab]",       "[a-c]",
+    "[^a-z]",      "[a-z0-9_-]",
+    "[]a]",        "[^]a]",
+    "[[:alpha:]]", "[[:^alpha:]0]",
+    "[\\d\\s]",    "[\\x{80}-\\x{800}]",
+    "[^\\n]",      "\\p{L}",
+    "\\P{L}",      "\\p{Lu}",
+    "\\p{Greek}",  "\\pN",
+    "[\\p{Ll}9]",  "[^\\p{L}\\p{N}]",
+    "[a-cx-z]",    "[K\xc3\xa9]",
+    "[[:upper:]]", "[[:punct:]b]",
+    "[\\v\\e]",    "(?s:.)",
+    "(?:\\0)",     "[^\\0]",
 };
 
 static const char *const quantifiers[] = {
-    "*", "+", "?", "*?", "+?", "??", "{2}", "{0,2}", "{1,3}", "{2,}", "{0}", "{1}", "{3,5}?", "{0,12}",
+    "*",     "+",     "?",    "*?",  "+?",  "??",     "{2}",
+    "{0,2}", "{1,3}", "{2,}", "{0}", "{1}", "{3,5}?", "{0,12}",
 };
 
 static const char *const names[] = {"(?@word)", "(?@int(3,12))", "(?@ipv4)", "(?@text(1,2))"};
@@ -168,10 +185,9 @@ static void compare_pattern(struct arena *arena, const char *text, struct tally 
     compare_values(arena, text, automaton, tally);
     const char *witness;
     size_t length;
-    enum oracle_answer same =
-        automaton->state_count < 60
-            ? oracle_libfa_equal(arena, tree, automaton, &witness, &length)
-            : ORACLE_UNKNOWN;
+    enum oracle_answer same = automaton->state_count < 60
+                                  ? oracle_libfa_equal(arena, tree, automaton, &witness, &length)
+                                  : ORACLE_UNKNOWN;
     tally->libfa += same == ORACLE_YES;
     if (same == ORACLE_NO)
         fail_msg("`%s`: libfa differs on `%.*s`", text, (int)length, witness);
@@ -191,7 +207,8 @@ static void test_random_patterns(void **state)
     unsigned long count = setting("SLUICE_PATTERNS", PATTERNS);
     struct arena *arena = arena_new(0);
     for (unsigned long i = 0; i < count; i++) {
-        if (i % 100 == 99) { /* an arena keeps what it learned of Unicode: not a new one each time */
+        if (i % 100 ==
+            99) { /* an arena keeps what it learned of Unicode: not a new one each time */
             arena_free(arena);
             arena = arena_new(0);
         }
@@ -221,8 +238,8 @@ static void test_random_operations(void **state)
             struct pattern_error error;
             buffer_clear(&text);
             for (uint32_t k = 1 + draw(3); k > 0; k--) {
-                static const char *const units[] = {"a", "b", "[ab]", "[a-c]", "(?:ab|c)", ".",
-                                                    "(?:a|bc)", "c", "-"};
+                static const char *const units[] = {"a", "b",        "[ab]", "[a-c]", "(?:ab|c)",
+                                                    ".", "(?:a|bc)", "c",    "-"};
                 buffer_puts(&text, PICK(units));
                 if (draw(2))
                     buffer_puts(&text, PICK(quantifiers));

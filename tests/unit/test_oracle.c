@@ -85,9 +85,27 @@ static void test_libfa_agrees(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "\\0", "abc", "[a-z]+", "[ -~]{0,9}", "[!-/]", "[\\]^\\\\-]+", ".", "(?s).*", "[\\x01-\\x7f]",
-        "[\\x{80}-\\x{10000}]", "(?:a{3}){2,3}", "(?i)stra\xc3\x9f" "e", "\\p{Greek}{1,3}|[^a]",
-        "[ab]*a[ab]{5}", "(?:ab|c)*|d?e+", ".{0,40}x", "[\"'#;$&|<>]", "@ipv4", "\\p{L}",
+        "",
+        "\\0",
+        "abc",
+        "[a-z]+",
+        "[ -~]{0,9}",
+        "[!-/]",
+        "[\\]^\\\\-]+",
+        ".",
+        "(?s).*",
+        "[\\x01-\\x7f]",
+        "[\\x{80}-\\x{10000}]",
+        "(?:a{3}){2,3}",
+        "(?i)stra\xc3\x9f"
+        "e",
+        "\\p{Greek}{1,3}|[^a]",
+        "[ab]*a[ab]{5}",
+        "(?:ab|c)*|d?e+",
+        ".{0,40}x",
+        "[\"'#;$&|<>]",
+        "@ipv4",
+        "\\p{L}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const struct pattern *tree = parse(texts[i]);
@@ -101,16 +119,20 @@ static void test_libfa_differs(void **state)
 {
     (void)state;
     static const char *const rows[][3] = {
-        {"[a-z]{1,3}", "[a-z]{1,4}", "aaaa"}, {"a|b", "a", "b"}, {"a*", "a+", ""},
-        {"[^a]", "[^b]", "a"}, {"\\x{e9}", "\\x{e8}", "\xc3\xa8"}, {"\\0", "", ""},
+        {"[a-z]{1,3}", "[a-z]{1,4}", "aaaa"},
+        {"a|b", "a", "b"},
+        {"a*", "a+", ""},
+        {"[^a]", "[^b]", "a"},
+        {"\\x{e9}", "\\x{e8}", "\xc3\xa8"},
+        {"\\0", "", ""},
         {"x\\x{10ffff}", "x", "x"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *witness = NULL;
         size_t length = 99;
         const struct automaton *other = automaton_from_pattern(arena, parse(rows[i][1]), 100);
-        assert_int_equal(
-            oracle_libfa_equal(arena, parse(rows[i][0]), other, &witness, &length), ORACLE_NO);
+        assert_int_equal(oracle_libfa_equal(arena, parse(rows[i][0]), other, &witness, &length),
+                         ORACLE_NO);
         assert_int_equal(length, strlen(rows[i][2]));
         assert_string_equal(witness, rows[i][2]);
     }
@@ -129,8 +151,8 @@ static void test_libfa_is_kept_from_what_it_could_not_do(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "[a-z]{0,60000}", "(?:a?b?){0,2500}", "[ab]{0,190}a[ab]{0,190}", "\\p{L}{0,400}",
-        "(?:(?:.{0,60}x?){0,60}y)",
+        "[a-z]{0,60000}", "(?:a?b?){0,2500}",         "[ab]{0,190}a[ab]{0,190}",
+        "\\p{L}{0,400}",  "(?:(?:.{0,60}x?){0,60}y)",
     };
     const struct automaton *any = automaton_everything(arena);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -1,5 +1,5 @@
-/* Text that nobody would write: whatever comes, an answer comes, with a place and words, or a pattern
- * that PCRE2 reads as the same language. And the time that ordinary patterns take. */
+/* Text that nobody would write: whatever comes, an answer comes, with a place and words, or a
+ * pattern that PCRE2 reads as the same language. And the time that ordinary patterns take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,11 +54,12 @@ static const char *names_text(void *context, const char *name, size_t length, si
 }
 
 /* Values that the pieces of a soup may be about. */
-static void compare_values(const char *text, const char *expanded, const struct automaton *automaton)
+static void compare_values(const char *text, const char *expanded,
+                           const struct automaton *automaton)
 {
-    static const char *const values[] = {"",  "a",  "b", "ab", "#", " ", "a b", "aa", "A", "-", "]",
-                                         "[", "^",  "$", "\\", "0", "\n", "x", "a#", "a\n", "n", "@n",
-                                         "}", ":",  "aab", "ba", "B"};
+    static const char *const values[] = {"",   "a",   "b", "ab", "#", " ",  "a b", "aa", "A",
+                                         "-",  "]",   "[", "^",  "$", "\\", "0",   "\n", "x",
+                                         "a#", "a\n", "n", "@n", "}", ":",  "aab", "ba", "B"};
     struct oracle_pcre2 *oracle = oracle_pcre2_new(expanded, strlen(expanded));
     if (!oracle)
         fail_msg("PCRE2 does not take `%s`, of `%s`", expanded, text);
@@ -103,14 +104,21 @@ static bool check_text(struct arena *arena, const char *text, size_t length)
 }
 
 static const char *const pieces[] = {
-    "a", "b", "a", "b", "ab", "0", "x", "n", " ", "#", "\n", "-", ",", ":", "@", "^", "$", ".", "|", "|",
-    "(", ")", "(", ")", "[", "]", "[", "]", "{", "}", "*", "+", "?", "\\", "(?:", "(?i)", "(?x)", "(?s)",
-    "(?i:", "(?x:", "(?-x:", "(?is-x:", "(?^", "(?=", "(?!", "(?#", "(?|", "(?>", "(?<n>", "(?P<m>", "(?P=",
-    "(?@n)", "(?@word)", "(?@", "@n", "@word", "[^", "[:alpha:]", "[[:alpha:]]", "[:", ":]", "[.", "[=",
-    "{2}", "{1,2}", "{2,}", "{,2}", "{0}", "*?", "+?", "++", "\\d", "\\w", "\\s", "\\D", "\\n", "\\t", "\\v",
-    "\\0", "\\1", "\\x41", "\\x{42}", "\\x", "\\p{L}", "\\pN", "\\p{", "\\P{Lu}", "\\Q", "\\E", "\\b", "\\A",
-    "\\z", "\\K", "\\ ", "\\#", "\\-", "\\]", "\\^", "\\$", "\\@", "\\\\", "[a-b]", "[^a]", "[]", "[]a]",
-    "a-b", "--", "&&", "\xc3\xa9", "\xff", "\xc3", "(*", "(*UTF)", "\x7f",
+    "a",      "b",         "a",           "b",      "ab",       "0",     "x",       "n",
+    " ",      "#",         "\n",          "-",      ",",        ":",     "@",       "^",
+    "$",      ".",         "|",           "|",      "(",        ")",     "(",       ")",
+    "[",      "]",         "[",           "]",      "{",        "}",     "*",       "+",
+    "?",      "\\",        "(?:",         "(?i)",   "(?x)",     "(?s)",  "(?i:",    "(?x:",
+    "(?-x:",  "(?is-x:",   "(?^",         "(?=",    "(?!",      "(?#",   "(?|",     "(?>",
+    "(?<n>",  "(?P<m>",    "(?P=",        "(?@n)",  "(?@word)", "(?@",   "@n",      "@word",
+    "[^",     "[:alpha:]", "[[:alpha:]]", "[:",     ":]",       "[.",    "[=",      "{2}",
+    "{1,2}",  "{2,}",      "{,2}",        "{0}",    "*?",       "+?",    "++",      "\\d",
+    "\\w",    "\\s",       "\\D",         "\\n",    "\\t",      "\\v",   "\\0",     "\\1",
+    "\\x41",  "\\x{42}",   "\\x",         "\\p{L}", "\\pN",     "\\p{",  "\\P{Lu}", "\\Q",
+    "\\E",    "\\b",       "\\A",         "\\z",    "\\K",      "\\ ",   "\\#",     "\\-",
+    "\\]",    "\\^",       "\\$",         "\\@",    "\\\\",     "[a-b]", "[^a]",    "[]",
+    "[]a]",   "a-b",       "--",          "&&",     "\xc3\xa9", "\xff",  "\xc3",    "(*",
+    "(*UTF)", "\x7f",
 };
 
 static void test_soup(void **state)
@@ -134,8 +142,11 @@ static void test_soup(void **state)
 }
 
 static const char *const whole[] = {
-    "(?i)^(?<n>[a-z\\d_-]{1,40}|x(?@word)\\.(?s:.)+?)$", "(?x) a # c\n | \\p{Lu}[[:^digit:]\\]^-]* (?-x: )",
-    "@int(-12,345)", "\\x{1F600}\\x41[^\\x00-\\x1f]{0,12}(?:ab|c(?:d|e)?)*", "@url(https,a.example)",
+    "(?i)^(?<n>[a-z\\d_-]{1,40}|x(?@word)\\.(?s:.)+?)$",
+    "(?x) a # c\n | \\p{Lu}[[:^digit:]\\]^-]* (?-x: )",
+    "@int(-12,345)",
+    "\\x{1F600}\\x41[^\\x00-\\x1f]{0,12}(?:ab|c(?:d|e)?)*",
+    "@url(https,a.example)",
 };
 
 /* Cut anywhere, with any byte changed to any of a few, and with any byte doubled. */
@@ -192,9 +203,34 @@ static void test_long_patterns(void **state)
 {
     (void)state;
     static const char *const units[] = {
-        "a", "(", "[", "a|", "(a|b)", "\\p{L}", "[\\p{L}a]", "[^a]", ".*", "(?:a?b?){0,9}", "a{0,65535}",
-        "[a-z]{0,99}", "(?i:k)", "\\", "(?:", "x*y+", "@", "(?@word)", "[[:alpha:]]", "\xe4\xb8\xad|",
-        "(?x) ", "|", "a{3}{", "\\x{10ffff}", "$", "^", "(?@int(1,9))?", "[a\xe4\xb8\x80-\xe4\xb8\xad]*b",
+        "a",
+        "(",
+        "[",
+        "a|",
+        "(a|b)",
+        "\\p{L}",
+        "[\\p{L}a]",
+        "[^a]",
+        ".*",
+        "(?:a?b?){0,9}",
+        "a{0,65535}",
+        "[a-z]{0,99}",
+        "(?i:k)",
+        "\\",
+        "(?:",
+        "x*y+",
+        "@",
+        "(?@word)",
+        "[[:alpha:]]",
+        "\xe4\xb8\xad|",
+        "(?x) ",
+        "|",
+        "a{3}{",
+        "\\x{10ffff}",
+        "$",
+        "^",
+        "(?@int(1,9))?",
+        "[a\xe4\xb8\x80-\xe4\xb8\xad]*b",
     };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         struct arena *arena = arena_new((size_t)1 << 30);
@@ -209,7 +245,9 @@ static void test_long_patterns(void **state)
         printf("    %-32s %6ld ms, %4zu MiB, %s\n", units[i],
                (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000,
                arena_used(arena) >> 20,
-               automaton ? "an automaton" : tree ? "over the budget" : error.message);
+               automaton ? "an automaton"
+               : tree    ? "over the budget"
+                         : error.message);
         if (tree)
             assert_non_null(pattern_canonical(arena, tree));
         arena_free(arena);
@@ -220,7 +258,8 @@ static void test_long_patterns(void **state)
 static void test_time_of_ordinary_patterns(void **state)
 {
     (void)state;
-    static const char *const forms[][2] = { /* with a number between */
+    static const char *const forms[][2] = {
+        /* with a number between */
         {"[a-z][a-z0-9-]{0,", "}"},
         {"@int(1,", ")"},
         {"feature/[A-Za-z0-9._-]{1,", "}"},

@@ -1,5 +1,5 @@
-/* The standard set: each pattern against its examples, its definition in other words, and the programs
- * that have the last word (git for references, Python's ipaddress for addresses). */
+/* The standard set: each pattern against its examples, its definition in other words, and the
+ * programs that have the last word (git for references, Python's ipaddress for addresses). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -155,10 +155,10 @@ static void test_integers(void **state)
                          "999999999999999999"),
                   VALUES("", "-", "-0", "00", "07", "+1", "1.0", "0x1", "9223372036854775808",
                          "-9223372036854775809", "10000000000000000000", "1e3", " 1"));
-    assert_values("@uint",
-                  VALUES("0", "42", "9999999999999999999", "10000000000000000000",
-                         "18446744073709551615"),
-                  VALUES("", "-1", "01", "18446744073709551616", "99999999999999999999"));
+    assert_values(
+        "@uint",
+        VALUES("0", "42", "9999999999999999999", "10000000000000000000", "18446744073709551615"),
+        VALUES("", "-1", "01", "18446744073709551616", "99999999999999999999"));
     assert_values("@int(18446744073709551614,99999999999999999999)",
                   VALUES("18446744073709551614", "99999999999999999999", "20000000000000000000"),
                   VALUES("18446744073709551613", "100000000000000000000"));
@@ -168,8 +168,9 @@ static void test_integers(void **state)
 static void test_integer_ranges_number_by_number(void **state)
 {
     (void)state;
-    static const int ends[] = {-1001, -1000, -999, -101, -100, -99, -45, -11, -10, -9, -5, -1, 0,
-                               1,     5,     9,    10,   11,   42,  99,  100, 101, 119, 999, 1000, 1234};
+    static const int ends[] = {-1001, -1000, -999, -101, -100, -99, -45,  -11, -10,
+                               -9,    -5,    -1,   0,    1,    5,   9,    10,  11,
+                               42,    99,    100,  101,  119,  999, 1000, 1234};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         for (size_t j = i; j < sizeof ends / sizeof *ends; j++) {
             struct automaton *automaton =
@@ -191,10 +192,11 @@ static void test_digests_and_versions(void **state)
     assert_values("@sha1", VALUES("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
                   VALUES("DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
                          "da39a3ee5e6b4b0d3255bfef95601890afd8070", "HEAD", ""));
-    assert_values("@uuid", VALUES("F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6",
-                                  "00000000-0000-0000-0000-000000000000"),
-                  VALUES("f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae-7dec-11d0-a765-00a0c91e6bf",
-                         "g81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
+    assert_values(
+        "@uuid",
+        VALUES("F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6", "00000000-0000-0000-0000-000000000000"),
+        VALUES("f81d4fae7dec11d0a76500a0c91e6bf6", "f81d4fae-7dec-11d0-a765-00a0c91e6bf",
+               "g81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
     assert_values("@semver",
                   VALUES("0.0.0", "1.20.300", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-0.3.7",
                          "1.0.0-x-y-z.--", "1.0.0+20130313144700", "1.0.0-beta+exp.sha.5114f85",
@@ -202,7 +204,8 @@ static void test_digests_and_versions(void **state)
                          "1.0.0+001.00", "99999999999999999999999.0.0", "1.0.0-00a"),
                   VALUES("1", "1.2", "1.2.3.4", "01.2.3", "1.02.3", "1.2.03", "v1.2.3", "1.2.3-",
                          "1.2.3+", "1.2.3-01", "1.2.3-a..b", "1.2.3-a.", "1.2.3+a..b", "1.2.3+a+b",
-                         "1.2.3-\xc3\xa9", "", "1.2.3 ", "1.2.3-0123", "1.2.3-0123.0123", "-1.0.3"));
+                         "1.2.3-\xc3\xa9", "", "1.2.3 ", "1.2.3-0123", "1.2.3-0123.0123",
+                         "-1.0.3"));
 }
 
 /* ---- paths ----------------------------------------------------------------------------------- */
@@ -241,8 +244,8 @@ static void test_paths_exhaustively(void **state)
                 value[i] = letters[rest % (sizeof letters - 1)];
             value[size] = '\0';
             bool good = has_good_components(value);
-            bool rooted = strcmp(value, "/") == 0 ||
-                          (value[0] == '/' && has_good_components(value + 1));
+            bool rooted =
+                strcmp(value, "/") == 0 || (value[0] == '/' && has_good_components(value + 1));
             bool in_a = strcmp(value, "/a") == 0 ||
                         (strncmp(value, "/a/", 3) == 0 && has_good_components(value + 3));
             if (accepts(relative, value) != good || accepts(absolute, value) != rooted ||
@@ -256,11 +259,11 @@ static void test_paths_exhaustively(void **state)
 static void test_under(void **state)
 {
     (void)state;
-    assert_values("@under(/srv/my work/a+b.c#{2}[x]^$|?*\\@-)",
-                  VALUES("/srv/my work/a+b.c#{2}[x]^$|?*\\@-",
-                         "/srv/my work/a+b.c#{2}[x]^$|?*\\@-/file"),
-                  VALUES("/srv/my work/aab.c#{2}[x]^$|?*\\@-", "/srv/my work",
-                         "/srv/my work/a+b.c#{2}[x]^$|?*\\@-/../x"));
+    assert_values(
+        "@under(/srv/my work/a+b.c#{2}[x]^$|?*\\@-)",
+        VALUES("/srv/my work/a+b.c#{2}[x]^$|?*\\@-", "/srv/my work/a+b.c#{2}[x]^$|?*\\@-/file"),
+        VALUES("/srv/my work/aab.c#{2}[x]^$|?*\\@-", "/srv/my work",
+               "/srv/my work/a+b.c#{2}[x]^$|?*\\@-/../x"));
     assert_values("@under(/d\xc3\xa9j\xc3\xa0)", VALUES("/d\xc3\xa9j\xc3\xa0/vu"), VALUES("/deja"));
     assert_values("@relpath", VALUES("...", ".a", "..a", "a..", "-a", "~", "\xc3\xa9/\xe2\x82\xac"),
                   VALUES("\xc2\x85", "a\x7f", "a\tb", "a/"));
@@ -308,12 +311,12 @@ static void test_gitref_exhaustively(void **state)
         }
     }
     assert_values("@gitref",
-                  VALUES("main", "feature/x-1", "v1.0", "a@b", "@a", "@@", "a/@", "{", "a{b}", "x.locks",
-                         "a.lock./b", "lock", "a/b./c", "\xc3\xa9\xe2\x82\xac", "a.lock.x", "lo.loc",
-                         "a.loc"),
-                  VALUES("", "@", "-x", ".a", "a.", "a..b", "a/.b", "a.lock", "a.lock/b", "a b", "a~1",
-                         "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\x7f", "a\n", "/a", "a/", "a//b",
-                         "a@{1}", "a.b.lock", "a.lock."));
+                  VALUES("main", "feature/x-1", "v1.0", "a@b", "@a", "@@", "a/@", "{", "a{b}",
+                         "x.locks", "a.lock./b", "lock", "a/b./c", "\xc3\xa9\xe2\x82\xac",
+                         "a.lock.x", "lo.loc", "a.loc"),
+                  VALUES("", "@", "-x", ".a", "a.", "a..b", "a/.b", "a.lock", "a.lock/b", "a b",
+                         "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\x7f", "a\n", "/a", "a/",
+                         "a//b", "a@{1}", "a.b.lock", "a.lock."));
 }
 
 static bool git_takes(const char *name)
@@ -344,8 +347,9 @@ static void test_gitref_is_gits(void **state)
                     automaton_accepts(automaton, near[j].bytes, near[j].length))
                 fail_msg("`%s`: git says otherwise", near[j].bytes);
     }
-    static const char *const others[] = {"a.lock", "a.lock/b", "@", "@/a", "a/@", "a@{b", "a.", "a./b",
-                                         ".a", "a//b", "a\x7f", "a b", "*", "a*", "x.lock.y", "{@"};
+    static const char *const others[] = {"a.lock", "a.lock/b", "@",        "@/a",  "a/@",   "a@{b",
+                                         "a.",     "a./b",     ".a",       "a//b", "a\x7f", "a b",
+                                         "*",      "a*",       "x.lock.y", "{@"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (git_takes(others[i]) != accepts(automaton, others[i]))
             fail_msg("`%s`: git says otherwise", others[i]);
@@ -362,20 +366,21 @@ static void test_hostname(void **state)
     char longer[80];
     memset(longer, 'a', sizeof longer);
     longer[64] = '\0';
-    assert_values("@hostname",
-                  VALUES("a", "localhost", "A-1.example.com", "3com.example", "x--y", label, "1.2.3.a"),
-                  VALUES("", "-a", "a-", "a.", ".a", "a..b", "a_b", "127.0.0.1", "1", "1.2", "a.1",
-                         "0x7f000001", "a.0x7f", longer, "\xc3\xa9.example", "a b", "a-.b", "a/b",
-                         "host:80", "[::1]"));
+    assert_values(
+        "@hostname",
+        VALUES("a", "localhost", "A-1.example.com", "3com.example", "x--y", label, "1.2.3.a"),
+        VALUES("", "-a", "a-", "a.", ".a", "a..b", "a_b", "127.0.0.1", "1", "1.2", "a.1",
+               "0x7f000001", "a.0x7f", longer, "\xc3\xa9.example", "a b", "a-.b", "a/b", "host:80",
+               "[::1]"));
 }
 
 static void test_email(void **state)
 {
     (void)state;
     assert_values("@email", VALUES("a@b.cd", "ann.lee+ci@sub.example.org", "a_b-c@x1.example"),
-                  VALUES("", "a", "a@b", "@b.cd", "a@", ".a@b.cd", "a.@b.cd", "a..b@c.de", "-a@b.cd",
-                         "a b@c.de", "a@b.c1.", "a@-b.cd", "a@b_c.de", "\"a\"@b.cd", "a@b@c.de",
-                         "a@1.2", "a%b@c.de", "a@b.cd\n"));
+                  VALUES("", "a", "a@b", "@b.cd", "a@", ".a@b.cd", "a.@b.cd", "a..b@c.de",
+                         "-a@b.cd", "a b@c.de", "a@b.c1.", "a@-b.cd", "a@b_c.de", "\"a\"@b.cd",
+                         "a@b@c.de", "a@1.2", "a%b@c.de", "a@b.cd\n"));
 }
 
 static void test_url(void **state)
@@ -383,18 +388,20 @@ static void test_url(void **state)
     (void)state;
     assert_values("@url(https,api.example.com)",
                   VALUES("https://api.example.com", "https://api.example.com/",
-                         "https://api.example.com:1/v1/~a(b);c,d=%2F@:!$&'*+", "https://api.example.com//",
-                         "https://api.example.com:65535"),
-                  VALUES("http://api.example.com", "https://api.example.com.", "https://api.example.co",
-                         "https://apixexample.com/", "https://api.example.com@evil.test/",
-                         "https://user@api.example.com/", "https://api.example.com:0/",
-                         "https://api.example.com:65536/", "https://api.example.com:/",
-                         "https://api.example.com?x", "https://api.example.com/#x",
-                         "https://api.example.com/%2", "https://api.example.com/ ",
-                         "https://api.example.com/\xc3\xa9", "HTTPS://api.example.com/",
-                         "https://api.example.com\\@evil.test/", "https://api.example.com/\n"));
+                         "https://api.example.com:1/v1/~a(b);c,d=%2F@:!$&'*+",
+                         "https://api.example.com//", "https://api.example.com:65535"),
+                  VALUES("http://api.example.com", "https://api.example.com.",
+                         "https://api.example.co", "https://apixexample.com/",
+                         "https://api.example.com@evil.test/", "https://user@api.example.com/",
+                         "https://api.example.com:0/", "https://api.example.com:65536/",
+                         "https://api.example.com:/", "https://api.example.com?x",
+                         "https://api.example.com/#x", "https://api.example.com/%2",
+                         "https://api.example.com/ ", "https://api.example.com/\xc3\xa9",
+                         "HTTPS://api.example.com/", "https://api.example.com\\@evil.test/",
+                         "https://api.example.com/\n"));
     assert_values("@url(http,[::1])", VALUES("http://[::1]:80/x"), VALUES("http://::1/x"));
-    assert_values("@url( git+ssh , 192.0.2.1 )", VALUES("git+ssh://192.0.2.1/r"), VALUES("git+ssh://192a0.2.1"));
+    assert_values("@url( git+ssh , 192.0.2.1 )", VALUES("git+ssh://192.0.2.1/r"),
+                  VALUES("git+ssh://192a0.2.1"));
 }
 
 /* What Python's ipaddress says of values: a '1' or '0' for each. */
@@ -407,18 +414,18 @@ static char *python_says(const char *class, const struct value *values, size_t c
     for (size_t i = 0; i < count; i++)
         fwrite(values[i].bytes, 1, values[i].length + 1, file);
     fclose(file);
-    const char *command = arena_format(
-        arena,
-        "/usr/bin/python3 -I -c 'import ipaddress, sys\n"
-        "def good(text):\n"
-        "    try:\n"
-        "        ipaddress.%s(text)\n"
-        "        return True\n"
-        "    except ValueError:\n"
-        "        return False\n"
-        "for text in open(sys.argv[1], \"rb\").read().split(b\"\\0\")[:-1]:\n"
-        "    print(int(good(text.decode())), end=\"\")' %s",
-        class, path);
+    const char *command =
+        arena_format(arena,
+                     "/usr/bin/python3 -I -c 'import ipaddress, sys\n"
+                     "def good(text):\n"
+                     "    try:\n"
+                     "        ipaddress.%s(text)\n"
+                     "        return True\n"
+                     "    except ValueError:\n"
+                     "        return False\n"
+                     "for text in open(sys.argv[1], \"rb\").read().split(b\"\\0\")[:-1]:\n"
+                     "    print(int(good(text.decode())), end=\"\")' %s",
+                     class, path);
     FILE *said = popen(command, "r");
     assert_non_null(said);
     char *answers = arena_alloc(arena, count + 1);
@@ -463,9 +470,9 @@ static void test_addresses_are_pythons(void **state)
         "@ipv6", "IPv6Address",
         VALUES("::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8",
                "1::3:4:5:6:7:8", "::ffff:192.0.2.1", "64:ff9b::192.0.2.33", "1:2:3:4:5:6:192.0.2.1",
-               "::192.0.2.256", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", ":::", ":1", "1:",
-               "12345::", "g::", "::1.2.3", "1:2:3:4:5:6:7:1.2.3.4", "[::1]", "2001:DB8::A", "",
-               "::1.2.3.4:5", "1:2:3:4:5:6:7::8"));
+               "::192.0.2.256", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", ":::", ":1",
+               "1:", "12345::", "g::", "::1.2.3", "1:2:3:4:5:6:7:1.2.3.4", "[::1]", "2001:DB8::A",
+               "", "::1.2.3.4:5", "1:2:3:4:5:6:7::8"));
     assert_values("@ipv6", VALUES("fe80::1"), VALUES("fe80::1%eth0", "fe80::1%25eth0", "::1/128"));
 }
 
@@ -474,10 +481,12 @@ static void test_addresses_are_pythons(void **state)
 static void test_texts(void **state)
 {
     (void)state;
-    assert_values("@text(1,3)", VALUES("a", "a b", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc2\xa0"),
-                  VALUES("", "abcd", "a\n", "\t", "\x7f", "\xc2\x85", "\xe2\x80\xae", "\xe2\x80\xa8",
-                         "\xe2\x80\xa9", "\xe2\x80\x8b", "\xef\xbb\xbf", "\xc2\xad", "\xee\x80\x80"));
-    assert_values("@ascii(0,2)", VALUES("", " ", "~!"), VALUES("abc", "\xc3\xa9", "\t", "\x7f", "\n"));
+    assert_values(
+        "@text(1,3)", VALUES("a", "a b", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc2\xa0"),
+        VALUES("", "abcd", "a\n", "\t", "\x7f", "\xc2\x85", "\xe2\x80\xae", "\xe2\x80\xa8",
+               "\xe2\x80\xa9", "\xe2\x80\x8b", "\xef\xbb\xbf", "\xc2\xad", "\xee\x80\x80"));
+    assert_values("@ascii(0,2)", VALUES("", " ", "~!"),
+                  VALUES("abc", "\xc3\xa9", "\t", "\x7f", "\n"));
     assert_values("@text(0,4000)", VALUES(""), VALUES("\n"));
 }
 

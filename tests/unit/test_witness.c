@@ -67,9 +67,25 @@ static bool is_valid_value(struct value value)
 }
 
 static const char *const patterns[] = {
-    "", "abc", "[a-z]{1,5}", "(?s).*", "[^a-z]+", "[a-z][a-z0-9-]{0,40}", "(?:ab|cd)*e", "a|bcd",
-    "[\\x20-\\x7e]{0,400}", "@gitref", "@ipv6", "@semver", "@text(1,20)", "\\p{Greek}{2,3}",
-    "[\\x01-\\x1f]", "(?:[a-z]{1,20}/){1,10}", "x(?:a{2}|b{3})*y", "(?i)stra\xc3\x9f" "e",
+    "",
+    "abc",
+    "[a-z]{1,5}",
+    "(?s).*",
+    "[^a-z]+",
+    "[a-z][a-z0-9-]{0,40}",
+    "(?:ab|cd)*e",
+    "a|bcd",
+    "[\\x20-\\x7e]{0,400}",
+    "@gitref",
+    "@ipv6",
+    "@semver",
+    "@text(1,20)",
+    "\\p{Greek}{2,3}",
+    "[\\x01-\\x1f]",
+    "(?:[a-z]{1,20}/){1,10}",
+    "x(?:a{2}|b{3})*y",
+    "(?i)stra\xc3\x9f"
+    "e",
 };
 
 #define PATTERNS (sizeof patterns / sizeof *patterns)
@@ -78,11 +94,24 @@ static void test_shortest(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"", ""}, {"abc", "abc"}, {"[a-z]{2,5}", "aa"}, {"[0-9a]", "a"}, {"[A-Z0-9]", "A"},
-        {"[/0-9]", "0"}, {"[ -/]", "-"}, {"[^a-zA-Z0-9]", "_"}, {"b|aa", "b"}, {"ba|ab", "ab"},
-        {"[\\x01-\\x20]", " "}, {"\\n+", "\n"}, {"[\\x{4e00}-\\x{4e10}]", "\xe4\xb8\x80"},
-        {"(?s).*z", "z"}, {"[\\x01-\\x09]", "\x01"}, {"[\\x80-\\xa2]", "\xc2\xa1"},
-        {"@uuid", "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}, {"@url(https,a.b)", "https://a.b"},
+        {"", ""},
+        {"abc", "abc"},
+        {"[a-z]{2,5}", "aa"},
+        {"[0-9a]", "a"},
+        {"[A-Z0-9]", "A"},
+        {"[/0-9]", "0"},
+        {"[ -/]", "-"},
+        {"[^a-zA-Z0-9]", "_"},
+        {"b|aa", "b"},
+        {"ba|ab", "ab"},
+        {"[\\x01-\\x20]", " "},
+        {"\\n+", "\n"},
+        {"[\\x{4e00}-\\x{4e10}]", "\xe4\xb8\x80"},
+        {"(?s).*z", "z"},
+        {"[\\x01-\\x09]", "\x01"},
+        {"[\\x80-\\xa2]", "\xc2\xa1"},
+        {"@uuid", "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"},
+        {"@url(https,a.b)", "https://a.b"},
     };
     struct value value;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -97,8 +126,8 @@ static void test_shortest(void **state)
 static void test_readable_order(void **state)
 {
     (void)state;
-    static const uint32_t order[] = {'a', 'z', 'A', 'Z', '0', '9', '_', '-', ':', '!', '~', ' ',
-                                     0xE9, 0x3B1, 0x4E00, 1, '\n', 0x7F, 0x200B};
+    static const uint32_t order[] = {'a', 'z', 'A',  'Z',   '0',    '9', '_',  '-',  ':',   '!',
+                                     '~', ' ', 0xE9, 0x3B1, 0x4E00, 1,   '\n', 0x7F, 0x200B};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         for (size_t j = 0; j < i; j++) {
             bool less = readable_rank(order[j]) < readable_rank(order[i]);
@@ -174,7 +203,8 @@ static void test_cover_takes_every_transition(void **state)
         for (uint32_t s = 0; s < automaton->state_count; s++)
             for (uint32_t t = 0; t < automaton->states[s].transition_count; t++)
                 if (!low[s][t] || !high[s][t])
-                    fail_msg("`%s`: state %u, transition %u of %zu in all", patterns[i], s, t, total);
+                    fail_msg("`%s`: state %u, transition %u of %zu in all", patterns[i], s, t,
+                             total);
     }
 }
 
@@ -192,7 +222,12 @@ static void test_cover_goes_round_loops(void **state)
 static void test_mutate(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"abc", "", "x", "gr\xc3\xbc\xc3\x9f" "e", "a/b-c",
+    static const char *const texts[] = {"abc",
+                                        "",
+                                        "x",
+                                        "gr\xc3\xbc\xc3\x9f"
+                                        "e",
+                                        "a/b-c",
                                         "\xf4\x8f\xbf\xbf\xed\x9f\xbf\xee\x80\x80\x01"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct value value = {texts[i], strlen(texts[i])}, *values, *again;
@@ -211,8 +246,8 @@ static void test_mutate(void **state)
     }
     struct value value = {"abc", 3}, *values;
     size_t count = witness_mutate(arena, value, 100, &values);
-    static const char *const wanted[] = {"ab", "abcc", "bc", "abc\n", "-abc", "abbc", "acc", "aac",
-                                         "abd", "aabc", "ac"};
+    static const char *const wanted[] = {"ab",  "abcc", "bc",  "abc\n", "-abc", "abbc",
+                                         "acc", "aac",  "abd", "aabc",  "ac"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (!has_value(values, count, wanted[i]))
             fail_msg("`%s` is not there", wanted[i]);
