@@ -176,6 +176,11 @@ $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libcompiler.a $(BUILD)/librunti
 	@mkdir -p $(@D)
 	$(CC) $(HOST) -I$(BUILD) -MF $@.d -o $@ $< $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a $(BUILD)/libcompiler.a $(LIBRARIES)
 
+# What compiling and matching cost, from ten rules to ten thousand.
+.PHONY: bench-compile
+bench-compile: all
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/compile.py --large
+
 .PHONY: bench-spawn
 bench-spawn: $(BUILD)/tests/bench/spawn
 	$(BUILD)/tests/bench/spawn
