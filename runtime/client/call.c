@@ -185,9 +185,10 @@ static void signals_pass(struct signals *signals, struct sluicify_exchange *exch
         /* What cannot be sent finds the broker gone, which the answer's descriptor tells as well.
          */
         sluicify_exchange_signal(exchange, number);
-        sigaddset(&signals->passed_on, number);
         if (number == SIGTSTP)
-            process_stop(exchange);
+            process_stop(exchange); /* has acted here, too */
+        else
+            sigaddset(&signals->passed_on, number);
     }
 }
 

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -126,10 +127,12 @@ def test_with_version_1_a_signal_ends_sluicify(make_broker, start, name):
 def test_a_signal_before_the_old_broker_answers_is_not_lost(make_broker, start):
     """Passed on to a broker that then turns out to speak version 1: it must act after all."""
     held = []
+    started = threading.Event()
 
     def answer(frame):
         held.append(frame)
         if frame.version == 2:
+            assert started.wait(30)
             process.send_signal(signal.SIGTERM)
             broker.wait(lambda b: b.signals)
             return b"XCLS\x01\0\0\0\xfe\xff\xff\xff"
@@ -137,8 +140,28 @@ def test_a_signal_before_the_old_broker_answers_is_not_lost(make_broker, start):
 
     broker = make_broker(answer=answer)
     process = start(broker, "x")
+    started.set()
     assert process.wait(30) == -signal.SIGTERM
     assert len(held) == 1
+
+
+def test_a_stop_before_the_old_broker_answers_is_one_stop(make_broker, start):
+    started = threading.Event()
+
+    def answer(frame):
+        if frame.version == 2:
+            assert started.wait(30)
+            process.send_signal(signal.SIGTSTP)
+            wait_until(lambda: state_of(process.pid) == "T")
+            process.send_signal(signal.SIGCONT)
+            broker.wait(lambda b: b.signals == [signal.SIGTSTP, signal.SIGCONT])
+            return b"XCLS\x01\0\0\0\xfe\xff\xff\xff"
+        return 9, b""
+
+    broker = make_broker(answer=answer)
+    process = start(broker, "x", process_group=0)
+    started.set()
+    assert process.wait(30) == 9
 
 
 def test_without_signalfd_a_signal_ends_sluicify(make_broker, start):
