@@ -10,7 +10,8 @@
 
 static const struct command *const commands[] = {&command_check, &command_match,
                                                  &command_diff, &command_accepts,
-                                                 &command_sample, &command_graph};
+                                                 &command_sample, &command_graph,
+                                                 &command_learn};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const struct command *find_command(const char *name)

@@ -10,5 +10,6 @@ extern const struct command command_diff;
 extern const struct command command_accepts;
 extern const struct command command_sample;
 extern const struct command command_graph;
+extern const struct command command_learn;
 
 #endif
