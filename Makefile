@@ -208,7 +208,7 @@ update-golden: all $(BUILD)/tests/unit/test_syscalls
 # ---- the rest -----------------------------------------------------------------------------------
 
 PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \
-            musl-tools libcmocka-dev python3 python3-pytest python3-pytest-xdist git jq logrotate
+            musl-tools libcmocka-dev graphviz python3 python3-pytest python3-pytest-xdist git jq logrotate
 
 .PHONY: deps clean demo install
 demo:
