@@ -35,16 +35,31 @@ static int pattern_compile(uint32_t index, const struct policy_bytes *pattern,
                        (const char *)text);
 }
 
+/* Gives back what an earlier set-up made; all of it takes NULL. */
+static void engine_clear(void)
+{
+    for (uint32_t i = 0; engine.codes && i < engine.count; i++)
+        pcre2_code_free(engine.codes[i]);
+    free(engine.codes);
+    pcre2_match_data_free(engine.match);
+    pcre2_match_context_free(engine.limits);
+    engine.codes = NULL;
+    engine.count = 0;
+}
+
 int pcre2_prepare(const struct policy *policy, struct failure *failure)
 {
+    engine_clear();
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 
     engine.codes = calloc(policy->pcre2_count, sizeof(pcre2_code *));
     engine.match = pcre2_match_data_create(1, NULL);
     engine.limits = pcre2_match_context_create(NULL);
     engine.count = policy->pcre2_count;
-    if (!context || !engine.codes || !engine.match || !engine.limits)
+    if (!context || !engine.codes || !engine.match || !engine.limits) {
+        pcre2_compile_context_free(context);
         return failure_set(failure, ENOMEM, "no memory for PCRE2");
+    }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_match_limit(engine.limits, PCRE2_MATCH_STEPS_MAX);
     pcre2_set_depth_limit(engine.limits, PCRE2_DEPTH_MAX);
