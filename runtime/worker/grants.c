@@ -151,21 +151,22 @@ bool preparing_expand(struct preparing *preparing, const char *key,
 }
 
 /* Adds one path, or says why not. `optional`: what does not exist is skipped, and noted if
- * `noted`. */
-static void grant_add(struct preparing *preparing, struct setup_objects *objects, const char *key,
+ * `noted`. Returns whether it was added. */
+static bool grant_add(struct preparing *preparing, struct setup_objects *objects, const char *key,
                       const char *path, uint64_t rights, bool optional, bool noted)
 {
     int status = objects_add(objects, path, rights);
     if (status == 0)
-        return;
+        return true;
     bool absent = status == -ENOENT || status == -ENOTDIR;
     if (optional && absent) {
         if (noted)
             preparing_tell(preparing, CONFINEMENT_NOTE, key, ": ", path,
                            " does not exist: skipped, until the next start", NULL);
-        return;
+        return false;
     }
     preparing_tell(preparing, CONFINEMENT_ERROR, key, ": ", path, ": ", strerror(-status), NULL);
+    return false;
 }
 
 /* ---- grants ---------------------------------------------------------------------------------- */
@@ -207,8 +208,10 @@ static void set_add(struct preparing *preparing, enum policy_path_set set,
         enum policy_access effective = entry->access == AS_KEY      ? access
                                        : entry->access == READ_ONLY ? ACCESS_READ
                                                                     : ACCESS_WRITE;
-        grant_add(preparing, &preparing->setup->grants, key_names[access], path,
-                  landlock_access_rights(effective, true), true, false);
+        struct setup_objects *grants = &preparing->setup->grants;
+        if (grant_add(preparing, grants, key_names[access], path,
+                      landlock_access_rights(effective, true), true, false))
+            grants->all[grants->count - 1].of_set = true;
     }
 }
 
@@ -260,7 +263,8 @@ void grants_prepare(struct preparing *preparing)
     /* Devices can be written through a read-only mount. */
     for (size_t i = 0; i < setup->grants.count; i++) {
         const struct setup_object *object = &setup->grants.all[i];
-        if (object->rights & FS_WRITE_FILE && (object->is_directory || object->is_regular))
-            grant_add(preparing, &setup->writable, "fs_write", object->path, 0, false, false);
+        if (object->rights & FS_WRITE_FILE && (object->is_directory || object->is_regular) &&
+            grant_add(preparing, &setup->writable, "fs_write", object->path, 0, false, false))
+            setup->writable.all[setup->writable.count - 1].of_set = object->of_set;
     }
 }

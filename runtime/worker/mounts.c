@@ -125,13 +125,32 @@ static int leave_writable(const struct setup_objects *writable)
 
 /* ---- covered and guarded paths --------------------------------------------------------------- */
 
-static int guard(const struct setup_object *object)
+/* Whatever has the name by now: git and editors replace such files. One that has gone needs nothing. */
+static int guard(const char *path)
 {
-    cleanup_fd int tree = tree_copy(object);
+    cleanup_fd int tree = (int)syscall(CALL_OPEN_TREE, AT_FDCWD, path,
+                                       TREE_CLONE | TREE_CLOEXEC | TREE_RECURSIVE |
+                                           AT_SYMLINK_NOFOLLOW);
     if (tree < 0)
-        return tree;
-    int status = tree_read_only(tree);
-    return status < 0 ? status : tree_attach(tree, object->path);
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    struct stat status;
+    if (fstat(tree, &status) < 0)
+        return -errno;
+    if (S_ISLNK(status.st_mode))
+        return 0;
+    int result = tree_read_only(tree);
+    return result < 0 ? result : tree_attach(tree, path);
+}
+
+static int guard_all(const struct confinement_setup *setup)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < setup->guarded.count; i++)
+        status = guard(setup->guarded.all[i].path);
+    /* those that did not exist at the start may do so now */
+    for (size_t i = 0; status == 0 && i < setup->unborn_count; i++)
+        status = guard(setup->unborn[i]);
+    return status;
 }
 
 static int cover_directory(const struct setup_object *object)
@@ -195,8 +214,8 @@ int mounts_enter(const struct confinement_setup *setup, int *directory_lost)
     int status = 0;
     if (setup->mounts_read_only)
         status = leave_writable(&setup->writable);
-    for (size_t i = 0; status == 0 && i < setup->guarded.count; i++)
-        status = guard(&setup->guarded.all[i]);
+    if (status == 0)
+        status = guard_all(setup);
     for (size_t i = 0; status == 0 && i < setup->hidden.count; i++) {
         const struct setup_object *object = &setup->hidden.all[i];
         status = object->is_directory ? cover_directory(object) : cover_file(object);

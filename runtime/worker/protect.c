@@ -181,7 +181,8 @@ void protect_prepare(struct preparing *preparing)
         return;
     for (size_t i = 0; i < setup->writable.count; i++) {
         const struct setup_object *object = &setup->writable.all[i];
-        if (!object->is_directory || object_real_path(object, path, sizeof path) < 0)
+        if (!object->is_directory || object->of_set ||
+            object_real_path(object, path, sizeof path) < 0)
             continue;
         if (setup->namespaces & CLONE_NEWNS)
             directory_search(&search, object->descriptor, path, 0);

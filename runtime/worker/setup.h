@@ -18,6 +18,7 @@ struct setup_object {
     char *path;     /* absolute, as expanded; for mount namespaces and messages */
     uint64_t rights; /* FS_* (objects of `grants` and `libraries`) */
     bool is_directory, is_regular;
+    bool of_set; /* of a named set: shared by everybody, nobody's workspace */
 };
 
 /* Objects of one confinement, all lists together. */

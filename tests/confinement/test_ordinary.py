@@ -1,8 +1,11 @@
 """The other side of test_escapes.py: ordinary programs go on working under rules that confine them in
 every way at once."""
 import http.server
+import re
 import shutil
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +168,61 @@ def test_one_file_and_nothing_else(start, home):
     assert (reply.status, output) == (0, b"2 a\n"), reply.text
     (home / "work" / "link").symlink_to("/etc/passwd")
     assert wire.run2(broker.socket, ["wc", "-l", "link"]).status == wire.CONFINE
+
+
+# ---- the recipes of docs/confinement.md --------------------------------------------------------------
+
+def recipe(first_words):
+    """The rules block of the page that begins with these words."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "confinement.md").read_text()
+    (found,) = [block for block in re.findall(r"^```rules\n(.*?)^```$", page, re.M | re.S)
+                if block.startswith(first_words)]
+    return found
+
+
+@pytest.fixture
+def workspace(home, user):
+    work = home / "work"
+    work.mkdir()
+    (work / "file").write_text("one\n")
+    (work / "Makefile").write_text("all:\n\ttest ! -e .git/hooks/x || ! echo x > .git/config\n"
+                                   "\tps -e | wc -l > built; cat built\n")
+    (work / "test_it.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('x')\n")
+    script = ("git init -q . && git config user.email a@example.org && git config user.name A && "
+              "git add Makefile && git commit -qm first && touch .git/hooks/x")
+    subprocess.run(["sh", "-c", script], cwd=work, check=True, env={"HOME": str(home), **PATH})
+    user.own(home)
+    return work
+
+
+PATH = {"PATH": "/usr/bin:/bin"}
+
+
+def asked(broker, *argv):
+    with wire.Output() as output:
+        reply = wire.run2(broker.socket, argv, stdout=output, stderr=output)
+        text = output.read().decode()
+    assert reply.status == 0, (reply.status, reply.text, text)
+    return text
+
+
+@needs("git")
+def test_recipe_git(start, workspace):
+    broker = start(recipe("git --no-pager log") + recipe("git add"))
+    assert asked(broker, "git", "--no-pager", "log", "--oneline", "--max-count=5").endswith("first\n")
+    assert asked(broker, "git", "add", "--", "file") == ""
+    status = subprocess.run(["git", "-c", f"safe.directory={workspace}", "status", "--short"],
+                            cwd=workspace, capture_output=True, text=True, check=True)
+    assert "A  file\n" in status.stdout
+
+
+@needs("git", "make", "gcc", "ps")
+def test_recipe_make(start, workspace):
+    broker = start(recipe("make"))
+    assert int(asked(broker, "make", "all").split()[-1]) < 10
+    assert "x" not in (workspace / ".git" / "config").read_text().split()
+
+
+def test_recipe_pytest(start, workspace):
+    broker = start(recipe("python3 -m pytest"))
+    assert "1 passed" in asked(broker, "python3", "-m", "pytest", "-q")

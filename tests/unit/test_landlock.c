@@ -512,6 +512,12 @@ static void protected_files_stay_as_they_are(void **state)
     assert_non_null(strstr(found_path, "/w/.mcp.json"));
     assert_int_equal(confinement_protected_created(p.f.setup, found, NULL), 0);
     assert_int_equal(found_count, 1);
+    /* the next worker protects that as well, and a file that was replaced since */
+    outside(&p, "echo 2 > w/c && mv w/c w/.git/config && rm w/.bashrc && rm -r w/deep");
+    fixture_stop(&p.f);
+    fixture_start(&p.f);
+    run_each(&p, ARGV("-echo x > w/.mcp.json", "-echo x > w/.git/config", "+cat w/.git/config",
+                      "+echo x > w/.bashrc"));
     place_end(&p);
 }
 

@@ -95,16 +95,21 @@ static void fixture_start(struct fixture *fixture)
     fixture->started = true;
 }
 
-/* Ends the worker and waits for it. */
+/* Ends the worker and waits for it; fixture_start makes another. */
+static void fixture_stop(struct fixture *fixture)
+{
+    if (!fixture->started)
+        return;
+    pid_t pid = fixture->worker.pid;
+    worker_close(&fixture->worker);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    fixture->started = false;
+}
+
 static void fixture_end(struct fixture *fixture)
 {
-    if (fixture->started) {
-        pid_t pid = fixture->worker.pid;
-        worker_close(&fixture->worker);
-        int status;
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        fixture->started = false;
-    }
+    fixture_stop(fixture);
     if (fixture->output_pipe >= 0)
         close(fixture->output_pipe);
     fixture->output_pipe = -1;
