@@ -17,8 +17,10 @@
 #include "compiler/emit/validate.h"
 #include "compiler/policy/model.h"
 
-/* Bytes of generated code up to which it is compiled for size, which takes half as long again. */
+/* Bytes of generated code up to which it is compiled for size, which takes half as long again; and
+ * above which rules are compiled without optimisation, which takes half as long. */
 #define SMALL_BYTES ((size_t)512 * 1024)
+#define LARGE_BYTES ((size_t)32 * 1024 * 1024)
 #define BROKER_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 #define ANSWERS_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
@@ -73,6 +75,7 @@ static const char *tools_find(struct build *build)
                                       build->model->uses_pcre2};
     const char *failure = toolchain_find(&build->context, &wishes, &build->toolchain);
     build->toolchain.fast = code_bytes(build->emitted) > SMALL_BYTES;
+    build->toolchain.fastest = code_bytes(build->emitted) > LARGE_BYTES;
     build->checker = build->toolchain;
     if (failure || !build->toolchain.foreign)
         return failure;

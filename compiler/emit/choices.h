@@ -18,7 +18,7 @@ struct pattern;
 /* States of all re2c code together. Above, the largest patterns become tables. */
 #define CHOICES_CODE_STATES 40000u
 /* Entries of all tables together. */
-#define CHOICES_TABLE_ENTRIES (16u * 1024 * 1024)
+#define CHOICES_TABLE_ENTRIES (6u * 1024 * 1024)
 
 /* A matcher for each of layout.accepts that needs one, NULL for the others. NULL when a pattern, or
  * all of them together, are too large; then the diagnostics say so. */

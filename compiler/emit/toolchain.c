@@ -174,8 +174,9 @@ void toolchain_compile(struct process_context *context, const struct toolchain *
 {
     bool runtime = code == TOOLCHAIN_RUNTIME;
     const char *level = runtime || !toolchain->fast ? "-Os"
-                        : code == TOOLCHAIN_RULES   ? "-Og"
-                                                    : "-O1";
+                        : code != TOOLCHAIN_RULES   ? "-O1"
+                        : toolchain->fastest        ? "-O0"
+                                                    : "-Og";
     ADD(toolchain->compiler, "-std=gnu11", level, "-w", "-fPIE",
         "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections",
         "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident");

@@ -27,7 +27,8 @@ struct toolchain {
     const char *startup;  /* TOOLCHAIN_MUSL: the folder of gcc's crtbeginS.o */
     bool pcre2;           /* the policy needs PCRE2 */
     bool foreign;         /* what it makes does not run here */
-    bool fast;            /* generated code is so much that the compiler's time counts */
+    /* Generated code is so much that the compiler's time counts; or that nothing else does. */
+    bool fast, fastest;
 };
 
 /* What the user said; any may be NULL. */

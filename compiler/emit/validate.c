@@ -1,6 +1,7 @@
 #include "compiler/emit/validate.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
@@ -14,6 +15,26 @@
 #include "compiler/regex/witness.h"
 
 #define ANSWER_BYTES 12u
+
+/* ---- effort ---------------------------------------------------------------------------------- */
+
+static double processor_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static bool effort_is_left(const struct effort *effort)
+{
+    return effort->spent < effort->most;
+}
+
+/* Adds what was spent since `since`. */
+static void effort_spent(struct effort *effort, double since)
+{
+    effort->spent += processor_seconds() - since;
+}
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
@@ -60,6 +81,7 @@ void validation_free(struct validation *validation)
 
 /* Where values of a language are asked for, and what they are held to. */
 struct subject {
+    struct arena *scratch; /* ends with the questions about it */
     enum question kind;
     uint32_t rule, index;
     const struct model_language *language; /* NULL: a token */
@@ -106,7 +128,12 @@ static const char *value_ask(struct validation *validation, struct subject *subj
         return NULL;
     subject->bytes += value.length;
     bool expected = automaton_accepts(subject->automaton, value.bytes, value.length);
-    enum oracle_answer oracle = subject_oracle(subject, value);
+    enum oracle_answer oracle = ORACLE_UNKNOWN;
+    if (effort_is_left(&validation->pcre2)) {
+        double since = processor_seconds();
+        oracle = subject_oracle(subject, value);
+        effort_spent(&validation->pcre2, since);
+    }
     if (oracle != ORACLE_UNKNOWN && (oracle == ORACLE_YES) != expected)
         return arena_format(validation->arena,
                             "pattern %s: PCRE2 %s %s, the compiler's automaton does not agree",
@@ -125,15 +152,18 @@ static const char *cover_ask(struct validation *validation, struct subject *subj
 {
     struct value *values, *near;
     subject->bytes = 0;
-    size_t count = witness_cover(validation->arena, automaton, VALIDATE_VALUES, &values);
+    size_t count = witness_cover(subject->scratch, automaton, VALIDATE_VALUES, &values);
     const char *failure = NULL;
+    double since = processor_seconds();
     for (size_t i = 0; i < count && !failure; i++) {
         failure = value_ask(validation, subject, values[i]);
-        /* Near ones of long values cost the most; a few places of them are enough. */
-        size_t near_count = witness_mutate(validation->arena, values[i], VALIDATE_NEAR, &near);
+        if (failure || !effort_is_left(&validation->values))
+            continue;
+        size_t near_count = witness_mutate(subject->scratch, values[i], VALIDATE_NEAR, &near);
         for (size_t k = 0; k < near_count && !failure; k++)
             failure = value_ask(validation, subject, near[k]);
     }
+    effort_spent(&validation->values, since);
     return failure;
 }
 
@@ -142,10 +172,12 @@ static const char *cover_ask(struct validation *validation, struct subject *subj
 static const char *loose_ask(struct validation *validation, struct subject *subject,
                              const struct pattern *tree, const struct automaton *automaton)
 {
-    struct arena *arena = validation->arena;
+    struct arena *arena = subject->scratch;
     const char *failure = NULL;
     subject->bytes = 0;
-    for (uint32_t i = 0; i < VALIDATE_REPEATS && !failure; i++) {
+    double since = processor_seconds();
+    for (uint32_t i = 0; i < VALIDATE_REPEATS && !failure && effort_is_left(&validation->loose);
+         i++) {
         const struct pattern *loosened = tree_loosen(arena, tree, i);
         if (!loosened)
             break;
@@ -159,6 +191,7 @@ static const char *loose_ask(struct validation *validation, struct subject *subj
         for (size_t k = 0; k < count && !failure; k++)
             failure = value_ask(validation, subject, values[k]);
     }
+    effort_spent(&validation->loose, since);
     return failure;
 }
 
@@ -204,9 +237,11 @@ static const char *language_ask_once(struct validation *validation, enum questio
 {
     if (!language || language->pcre2 || !is_new(validation, language))
         return NULL;
-    return language_ask(validation,
-                        (struct subject){.kind = kind, .rule = rule, .index = index,
-                                         .language = language});
+    struct subject subject = {.scratch = arena_new(0), .kind = kind, .rule = rule, .index = index,
+                              .language = language};
+    const char *failure = language_ask(validation, subject);
+    arena_free(subject.scratch);
+    return failure;
 }
 
 static const char *token_ask(struct validation *validation, uint32_t rule, uint32_t index)
@@ -214,16 +249,20 @@ static const char *token_ask(struct validation *validation, uint32_t rule, uint3
     const struct accept *accept = validation->layout->rules[rule].tokens[index];
     if (!is_new(validation, accept))
         return NULL;
-    const struct automaton *automaton = token_automaton(validation->arena, accept);
-    const struct pattern *tree = token_tree(validation->arena, accept);
-    if (!automaton)
-        return NULL;
-    struct subject subject = {.kind = QUESTION_TOKEN, .rule = rule, .index = index,
-                              .automaton = automaton};
-    const char *failure = value_ask(validation, &subject, (struct value){"", 0});
-    if (!failure)
-        failure = cover_ask(validation, &subject, automaton);
-    return failure || !tree ? failure : loose_ask(validation, &subject, tree, automaton);
+    struct arena *scratch = arena_new(0);
+    struct subject subject = {.scratch = scratch, .kind = QUESTION_TOKEN, .rule = rule,
+                              .index = index, .automaton = token_automaton(scratch, accept)};
+    const struct pattern *tree = token_tree(scratch, accept);
+    const char *failure = NULL;
+    if (subject.automaton) {
+        failure = value_ask(validation, &subject, (struct value){"", 0});
+        if (!failure)
+            failure = cover_ask(validation, &subject, subject.automaton);
+        if (!failure && tree)
+            failure = loose_ask(validation, &subject, tree, subject.automaton);
+    }
+    arena_free(scratch);
+    return failure;
 }
 
 static const char *rule_ask(struct validation *validation, uint32_t index)
@@ -263,9 +302,14 @@ static void requests_ask(struct validation *validation)
     size_t each = model->rule_count ? VALIDATE_LOOKS / model->rule_count / model->rule_count : 0;
     for (uint32_t rule = 0; rule < model->rule_count; rule++) {
         struct made_request *made;
-        size_t count = requests_make(validation->arena, model, rule, each > 1 ? each : 1, &made);
-        for (size_t i = 0; i < count; i++)
+        struct arena *scratch = arena_new(0);
+        size_t count = requests_make(scratch, model, rule, each > 1 ? each : 1, &made);
+        for (size_t i = 0; i < count && effort_is_left(&validation->requests); i++) {
+            double since = processor_seconds();
             request_ask(validation, &made[i]);
+            effort_spent(&validation->requests, since);
+        }
+        arena_free(scratch);
     }
 }
 
@@ -275,6 +319,10 @@ const char *validation_make(struct arena *arena, const struct layout *layout,
     struct validation *made = arena_alloc(arena, sizeof *made);
     made->arena = arena;
     made->layout = layout;
+    made->pcre2.most = VALIDATE_PCRE2_SECONDS;
+    made->loose.most = VALIDATE_LOOSE_SECONDS;
+    made->values.most = VALIDATE_VALUE_SECONDS;
+    made->requests.most = VALIDATE_REQUEST_SECONDS;
     *validation = made;
     for (uint32_t i = 0; i < layout->model->rule_count; i++) {
         const char *failure = rule_ask(made, i);

@@ -25,10 +25,17 @@ struct validation;
 /* Repetitions of a pattern that are tried with one more and one less, and values for each. */
 #define VALIDATE_REPEATS 16u
 #define VALIDATE_LOOSE 8u
+/* Processor time that parts of a validation may take, in seconds; what is over is left out, least
+ * important first, so that no rules file makes a compile run away. A policy of a thousand rules needs
+ * less than one. */
+#define VALIDATE_PCRE2_SECONDS 3.0 /* PCRE2's answers */
+#define VALIDATE_LOOSE_SECONDS 3.0 /* values just outside of bounds */
+#define VALIDATE_VALUE_SECONDS 6.0 /* near values; then only those that cover */
+#define VALIDATE_REQUEST_SECONDS 3.0
 /* Looks of a rule at a request that the expectations may cost together. */
 #define VALIDATE_LOOKS 100000000u
 /* Bytes of one question file, at most. */
-#define VALIDATE_QUESTIONS_MAX ((size_t)1024 * 1024 * 1024)
+#define VALIDATE_QUESTIONS_MAX ((size_t)256 * 1024 * 1024)
 
 /* Makes questions and answers for a policy; on the way, compares the automata with PCRE2. NULL when
  * they agree; else what differs, in one line. */

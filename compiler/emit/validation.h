@@ -22,12 +22,18 @@ struct asked {
     size_t at; /* of the question in the file */
 };
 
+/* Processor time of one kind of work. */
+struct effort {
+    double spent, most; /* seconds */
+};
+
 struct validation {
     struct arena *arena;
     const struct layout *layout;
     struct buffer questions;
     struct asked *asked;
     size_t asked_count, asked_capacity;
+    struct effort pcre2, loose, values, requests;
     struct table seen; /* languages and tokens that were asked about, by address */
 };
 
