@@ -181,6 +181,10 @@ $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libcompiler.a $(BUILD)/librunti
 bench-compile: all
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/compile.py --large
 
+.PHONY: bench-capture
+bench-capture: $(BUILD)/tests/bench/capture
+	$(BUILD)/tests/bench/capture
+
 .PHONY: bench-spawn
 bench-spawn: $(BUILD)/tests/bench/spawn
 	$(BUILD)/tests/bench/spawn
