@@ -89,30 +89,50 @@ static const struct automaton *claim_automaton(struct arena *arena, const char *
     return automaton;
 }
 
-/* Checks one claim over every rule; says what it found. */
+static size_t line_length(struct command_line line)
+{
+    size_t length = line.count;
+    for (size_t i = 0; i < line.count; i++)
+        length += line.lengths[i];
+    return length;
+}
+
+/* Checks one claim over every rule; says the shortest command line that refutes it. */
 static int claim_check(const struct loaded *loaded, const char *path, const struct claim *claim)
 {
     const struct automaton *form = claim_automaton(loaded->arena, claim->pattern);
     if (!form)
         return EXIT_USAGE;
     const char *name = claim->only ? "only" : "never";
+    const struct model_rule *refuting = NULL, *exhausted = NULL;
+    const char *witness = NULL;
+    size_t shortest = SIZE_MAX;
+    bool uncertain = false;
     for (size_t r = 0; r < loaded->model->rule_count; r++) {
         const struct model_rule *rule = &loaded->model->rules[r];
         struct arena *scratch = arena_new(LOAD_MEMORY_MAX);
         struct accepts_result result = accepts_search(scratch, rule, form, claim->only);
-        if (result.answer == ACCEPTS_FOUND)
-            printf("%s %s: refuted: %s   %s:%u%s\n", name, claim->pattern,
-                   command_line_text(scratch, result.witness), path, rule->line,
-                   result.uncertain ? " (only a call can tell: PCRE2 decides)" : "");
-        else if (result.answer == ACCEPTS_EXHAUSTED)
-            printf("%s %s: not proved: %s:%u needs over %u steps\n", name, claim->pattern, path,
-                   rule->line, ACCEPTS_STEPS_MAX);
+        if (result.answer == ACCEPTS_EXHAUSTED)
+            exhausted = rule;
+        if (result.answer == ACCEPTS_FOUND && line_length(result.witness) < shortest) {
+            shortest = line_length(result.witness);
+            uncertain = result.uncertain;
+            refuting = rule;
+            const char *text = command_line_text(scratch, result.witness);
+            witness = arena_copy(loaded->arena, text, strlen(text));
+        }
         arena_free(scratch);
-        if (result.answer != ACCEPTS_NONE)
-            return ACCEPTS_REFUTED;
     }
-    printf("%s %s: proved for all %zu rules\n", name, claim->pattern, loaded->model->rule_count);
-    return ACCEPTS_PROVED;
+    if (refuting)
+        printf("%s %s: refuted: %s   %s:%u%s\n", name, claim->pattern, witness, path,
+               refuting->line, uncertain ? " (only a call can tell: PCRE2 decides)" : "");
+    else if (exhausted)
+        printf("%s %s: not proved: %s:%u needs over %u steps\n", name, claim->pattern, path,
+               exhausted->line, ACCEPTS_STEPS_MAX);
+    else
+        printf("%s %s: proved for all %zu rules\n", name, claim->pattern,
+               loaded->model->rule_count);
+    return refuting || exhausted ? ACCEPTS_REFUTED : ACCEPTS_PROVED;
 }
 
 static int run(const struct command *command, int argc, char **argv)
