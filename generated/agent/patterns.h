@@ -30,7 +30,7 @@ policy_accept accept_branch_012f7a93;
 policy_accept accept_target_6b80494e;
 policy_accept accept_title_a3846a2f;
 policy_accept accept_body_d53f385d;
-policy_accept accept_number_bf06d917;
+policy_accept accept_number_a19359a5;
 policy_accept accept_fields_2ec8d773;
 
 #endif

@@ -477,7 +477,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
         .slot_count = 2,
         .slots = (const struct policy_slot[]){
             {.name = "number", .pattern = "@uint",
-             .accept = accept_number_bf06d917, .max_bytes = 4096},
+             .accept = accept_number_a19359a5, .max_bytes = 4096},
             {.name = "fields", .pattern = "[a-zA-Z]+(,[a-zA-Z]+){0,20}",
              .accept = accept_fields_2ec8d773, .max_bytes = 4096},
         },

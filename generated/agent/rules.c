@@ -226,7 +226,7 @@ enum policy_verdict rule_gh_pr_view_json(
         !is_word(argument[4], WORD("--json")))
         return POLICY_NO;
     /* #number: @uint */
-    verdict = slot_verdict(verdict, refusing, 0, accept_number_bf06d917, argument[3], 4096,
+    verdict = slot_verdict(verdict, refusing, 0, accept_number_a19359a5, argument[3], 4096,
                            DASH_REFUSED);
     /* #fields: [a-zA-Z]+(,[a-zA-Z]+){0,20} */
     verdict = slot_verdict(verdict, refusing, 1, accept_fields_2ec8d773, argument[5], 4096,
