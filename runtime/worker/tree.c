@@ -294,6 +294,8 @@ void tree_kill(struct tree *tree, pid_t leader)
         kill(tree->list[i], SIGKILL);
     }
     tree->killed_count = 0;
+    /* What has been killed is reaped between the looks: a program that runs away from the kill leaves
+     * one dead process a step, and each look would take longer than the one before. */
     for (int pass = 0; pass < PASSES_MAX && descendants_kill(tree); pass++)
-        continue;
+        tree_reap(tree, leader);
 }
