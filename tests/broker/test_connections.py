@@ -172,7 +172,10 @@ def test_accepting_without_descriptors_does_not_spin(compile_rules, home):
     held = []
     for _ in range(60):
         sock = dial(broker)
-        sock.send(wire.frame2(wire.HELLO))
+        try:
+            sock.send(wire.frame2(wire.HELLO))
+        except BrokenPipeError:
+            pass  # answered BUSY and closed already: the answer is read below
         held.append(sock)
     answers = [wire.receive_reply(sock).status for sock in held]
     assert set(answers) == {0, BUSY}
@@ -180,7 +183,10 @@ def test_accepting_without_descriptors_does_not_spin(compile_rules, home):
     time.sleep(1)
     assert cpu_seconds(broker.pid) - before < 0.3
     with Connection(broker.socket) as late:
-        late.send1(["sh", "-c", "exit 3"])
+        try:
+            late.send1(["sh", "-c", "exit 3"])
+        except BrokenPipeError:
+            pass
         assert late.reply().status == BUSY
     for sock in held:
         sock.close()

@@ -99,7 +99,12 @@ def receive_reply(sock, patience=PATIENCE):
     try:
         message = sock.recv(1 << 17)
     except ConnectionResetError:
-        return None
+        # The broker closed with something of ours unread: that is told once, and what it sent before
+        # is still there (unix(7) sockets keep what was queued).
+        try:
+            message = sock.recv(1 << 17)
+        except ConnectionResetError:
+            return None
     return Reply(message) if message else None
 
 
