@@ -52,7 +52,7 @@ void captures_close(struct captures *captures);
 int captures_descriptor(const struct captures *captures);
 
 /* Handles one report and returns the capture whose state it changed (see capture_state); NULL when
- * there is none left for now. Bounded work; call it until NULL whenever the descriptor is readable.
+ * there is none left. Bounded work; call it until NULL whenever the descriptor is readable.
  */
 struct capture *captures_next(struct captures *captures);
 

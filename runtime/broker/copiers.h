@@ -60,7 +60,7 @@ void copiers_rest(struct copiers *copiers, uint32_t index);
 void copiers_kill(struct copiers *copiers, uint32_t index);
 
 enum copiers_event_kind {
-    COPIERS_NOTHING, /* for now */
+    COPIERS_NOTHING, /* until the descriptor is readable again */
     COPIERS_REPORT,  /* a busy one has something on its control socket, or has died */
     COPIERS_DEAD,    /* a killed one is gone; `slot` */
 };
