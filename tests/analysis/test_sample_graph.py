@@ -3,12 +3,13 @@
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import subprocess
 import xml.etree.ElementTree
 
 import pytest
+
+from shell import words
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -47,14 +48,6 @@ def sluicec(*arguments):
                           env=ENVIRONMENT, timeout=120, check=False)
 
 
-def words(line):
-    """A line of `sample` as a shell takes it, $'…' included."""
-    if "$'" not in line:
-        return shlex.split(line)
-    shown = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
-    return shown.decode().split("\0")[:-1]
-
-
 def sampled(path, *options):
     """(line of the rule, words) of each sampled command line."""
     result = sluicec("sample", *options, path)
@@ -72,8 +65,6 @@ def decided(path, argv):
     result = sluicec("match", path, *argv)
     assert result.returncode in (0, 1), result.stderr
     return int(result.stdout.split(":", 2)[1]) if result.returncode == 0 else None
-
-
 
 
 def test_every_sample_is_taken(tmp_path):
