@@ -132,7 +132,10 @@ static void child_become(struct launch *launch)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     limit_set(RLIMIT_CPU, PROCESS_CPU_SECONDS);
+    /* The sanitizers' shadow needs address space: with them the checker is one of these. */
+#ifndef __SANITIZE_ADDRESS__
     limit_set(RLIMIT_AS, PROCESS_MEMORY);
+#endif
     limit_set(RLIMIT_FSIZE, PROCESS_FILE_SIZE);
     limit_set(RLIMIT_CORE, 0);
 
