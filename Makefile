@@ -173,6 +173,7 @@ check:
 	$(MAKE) deps
 	$(MAKE) WERROR=-Werror all
 	$(MAKE) WERROR=-Werror unit
+	$(MAKE) WERROR=-Werror replay
 	$(MAKE) end-to-end
 
 # What a confined call costs against a bare spawn, interleaved in one run.
@@ -192,6 +193,67 @@ bench-capture: $(BUILD)/tests/bench/capture
 .PHONY: bench-spawn
 bench-spawn: $(BUILD)/tests/bench/spawn
 	$(BUILD)/tests/bench/spawn
+
+# ---- fuzzing: docs/testing.md ----
+
+FUZZ_TARGETS  := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SUPPORT  := tests/fuzz/support.c $(sort $(wildcard tests/fuzz/with_*.c))
+FUZZ_CC       ?= clang-14
+FUZZ_FLAGS    := $(COMMON) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -MMD -MP -I$(BUILD)
+FUZZ_TESTED   := $(COMPILER_SOURCES) $(HOST_RUNTIME) $(filter-out $(CLIENT_MAIN),$(CLIENT_SOURCES))
+FUZZ_OBJECTS  := $(FUZZ_TESTED:%.c=$(BUILD)/fuzz/%.o) \
+                 $(FRONT_SOURCES:$(BUILD)/%.c=$(BUILD)/fuzz/%.o)
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz-run/%)
+SECONDS       ?= 60
+
+# The corpora, each file once, without a fuzzer.
+$(BUILD)/tests/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(FUZZ_SUPPORT) $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a
+	@mkdir -p $(@D)
+	$(CC) $(HOST) -I$(BUILD) -MF $@.d -o $@ $(filter %.c,$^) $(filter %/libdecide.a,$^) $(BUILD)/libcompiler.a $(BUILD)/libruntime-host.a $(BUILD)/libcompiler.a $(LIBRARIES)
+
+# What is generated from the rules of the target "decide", by a C compiler with its flags.
+define DECIDE
+	rm -rf $(@D)/decided
+	$(BUILD)/sluicec --emit $(@D)/decided tests/fuzz/decide/decide.rules
+	for file in $(@D)/decided/patterns/[at]*.re; do \
+	    $(RE2C) -I $(@D)/decided/patterns -8 --encoding-policy fail -W -Wno-match-empty-string -Werror -i --no-version --no-generation-date --case-ranges -o $${file%.re}.c $$file; \
+	done
+	for file in $(@D)/decided/[!ls]*.c $(@D)/decided/patterns/*.c; do $(1) -Iruntime/include -I$(@D)/decided -c -o $${file%.c}.o $$file; done
+	rm -f $@
+	ar rcsD $@ $(@D)/decided/*.o $(@D)/decided/patterns/*.o
+endef
+$(BUILD)/tests/fuzz/libdecide.a: tests/fuzz/decide/decide.rules $(BUILD)/sluicec
+	@mkdir -p $(@D)
+	$(call DECIDE,$(CC) $(HOST))
+$(BUILD)/fuzz/libdecide.a: tests/fuzz/decide/decide.rules $(BUILD)/sluicec
+	@mkdir -p $(@D)
+	$(call DECIDE,$(FUZZ_CC) $(FUZZ_FLAGS))
+$(BUILD)/tests/fuzz/decide: $(BUILD)/tests/fuzz/libdecide.a
+$(BUILD)/fuzz/fuzz-run/decide: $(BUILD)/fuzz/libdecide.a
+
+.PHONY: replay fuzz
+replay: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
+	@for target in $(FUZZ_TARGETS); do $(BUILD)/tests/fuzz/$$target tests/fuzz/corpus/$$target || exit 1; done
+
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<
+$(BUILD)/fuzz/grammar/%.o: $(BUILD)/grammar/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -w -c -o $@ $<
+$(FUZZ_OBJECTS): | $(patsubst grammar/%.y,$(BUILD)/grammar/%.tab.h,$(wildcard grammar/*.y)) $(BUILD)/grammar/programs.inc
+$(BUILD)/fuzz/libtested.a: $(FUZZ_OBJECTS)
+	@rm -f $@
+	@ar rcsD $@ $^
+$(BUILD)/fuzz/fuzz-run/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/tests/fuzz/libfuzzer.o $(FUZZ_SUPPORT:%.c=$(BUILD)/fuzz/%.o) $(BUILD)/fuzz/libtested.a
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(BUILD)/fuzz/libtested.a $(LIBRARIES)
+
+# Each target for SECONDS, from what earlier runs found and the repository's corpus; new inputs and
+# findings stay in $(BUILD)/fuzz/scratch.
+fuzz: $(FUZZ_PROGRAMS)
+	@for target in $(FUZZ_TARGETS); do tests/fuzz/run.sh $(abspath $(BUILD))/fuzz $$target $(SECONDS); done
 
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
