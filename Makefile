@@ -5,6 +5,7 @@
 #   make deps         install what is missing (Debian packages, with sudo when not root)
 #   make demo         all of it once: build, compile examples/agent.rules, serve, call, show the audit
 #   make check        set-up, then every test; SAN=1 for the AddressSanitizer and UBSan build of them
+#   make soak         a broker under 100,000 mixed calls (CALLS=), or for HOURS=; make crashes (CRASHES=)
 #   make install      PREFIX=/usr/local DESTDIR=
 
 SAN     ?=
@@ -259,12 +260,24 @@ unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
 
 # Programs of C that the end-to-end tests run.
-TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/emit/*.c tests/confinement/*.c))
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/emit/*.c tests/confinement/*.c tests/soak/*.c))
 
 # Those that try to get out of their confinement are static: they need nothing but themselves.
 $(BUILD)/tests/confinement/%: tests/confinement/%.c tests/confinement/attempt.h
 	@mkdir -p $(@D)
 	$(MUSL_CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -static -I. -idirafter /usr/include -idirafter /usr/include/$(MULTIARCH) -o $@ $<
+
+# What a soak's calls run is started a hundred thousand times.
+$(BUILD)/tests/soak/payload: tests/soak/payload.c
+	@mkdir -p $(@D)
+	$(MUSL_CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -static -o $@ $<
+
+# A broker under CALLS mixed calls, or for HOURS: it must end as it began. CRASHES: killed that often.
+.PHONY: soak crashes
+soak: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/soak/soak.py $(if $(CALLS),--calls $(CALLS)) $(if $(HOURS),--hours $(HOURS))
+crashes: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/soak/crashes.py $(if $(CRASHES),--crashes $(CRASHES))
 
 # An area at a time: each has helpers of its own (conftest.py, wire.py) that share no names with others'.
 end-to-end: all $(TEST_PROGRAMS)

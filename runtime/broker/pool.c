@@ -224,7 +224,7 @@ uint32_t pool_adopt(struct broker *broker, pid_t pid, int pidfd, int control, ui
         return NONE;
     }
     struct pool_entry *entry = &broker->pool.table[index];
-    worker_adopt(&entry->worker, pid, pidfd, control);
+    worker_adopt(&entry->worker, pid, pidfd, control, broker->calls.table[call].number);
     entry->call = call;
     entry->retired = true;
     if (worker_watch(broker, index))

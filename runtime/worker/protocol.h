@@ -11,7 +11,7 @@
 enum worker_ask_kind { ASK_CALL = 1, ASK_SIGNAL, ASK_KILL_GROUP, ASK_KILL_TREE };
 
 /* Broker to worker. An order says which call it means, so that one that crosses the end of that call
- * never touches the next; 0 (from a broker that adopted the worker): the one that runs. */
+ * never touches the next; 0: the one that runs. */
 struct worker_ask {
     uint32_t protocol;
     uint32_t kind;

@@ -102,11 +102,12 @@ int worker_start(const struct policy *policy, uint32_t confinement,
     return 0;
 }
 
-void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control)
+void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control, uint64_t call)
 {
     *worker = (struct worker){.pid = pid,
                               .pidfd = pidfd,
                               .control = control,
+                              .call = call,
                               .confinement = UINT32_MAX,
                               .busy = true};
 }

@@ -131,9 +131,10 @@ int worker_receive(struct worker *worker, struct worker_report *report);
 int worker_order(struct worker *worker, enum worker_order order, int signal);
 
 /* A worker that an earlier image of this process started, and that runs a call: takes over the
- * three. Hand over only when worker_receive has returned 0, and end idle workers instead. Orders
- * then mean whichever call it runs, which can be no other. */
-void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control);
+ * three. Hand over only when worker_receive has returned 0, and end idle workers instead. `call` is
+ * the number of that call, which its last report will name: a worker that has told of the child's
+ * end already says no more than that it is idle. */
+void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control, uint64_t call);
 
 /* Ends an idle worker: closes what the broker holds of it, so that it exits by itself. A busy one
  * ends its call as described above. Reaping its pid stays the broker's affair (waitid on the pid

@@ -121,6 +121,24 @@ def test_the_timeout_of_a_call_in_flight_goes_on(start_broker, compile_rules):
     wait_for(lambda: broker.status()["background"] == 0, "its tree to be gone")
 
 
+def test_what_a_call_left_behind_is_waited_for_by_the_new_one(start_broker, compile_rules, home):
+    """The worker's last word comes to another broker than that which took its report of the end."""
+    defaults = "max_active = 1"
+    rules = "sh -c #script\n  allow_any = script\n  kill = group\n"
+    broker = start_broker(rules, defaults)
+    new = compile_rules(with_defaults(rules + "echo new\n", defaults))
+    os.mkfifo(home / "gate")
+    for turn in range(2):  # a second one finds the table of such calls full, if the first stays in it
+        assert broker.call("sh", "-c", f"cat {home}/gate >/dev/null 2>&1 &").status == 0
+        wait_for(lambda: broker.status()["background"] == 1, "a process in the background")
+        install(broker, new)
+        assert "note" not in reload(broker)
+        assert broker.status()["background"] == 1
+        (home / "gate").write_text("")
+        wait_for(lambda: broker.status()["background"] == 0, "the end of what was left behind")
+        assert broker.call("echo", "new").status == 0
+
+
 def test_waiting_calls_are_decided_by_the_new_rules(start_broker, compile_rules, home):
     gate = f"while [ ! -e {home}/gate ]; do sleep 0.01; done"
     broker = start_broker(OLD, "max_active = 1")

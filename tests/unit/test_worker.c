@@ -782,7 +782,7 @@ static void an_adopted_worker_reports_and_obeys(void **state)
     assert_int_equal(fixture_report(&f).kind, REPORT_STARTED);
     fixture_read_line(&f);
     struct worker old = f.worker;
-    worker_adopt(&f.worker, old.pid, dup(old.pidfd), dup(old.control));
+    worker_adopt(&f.worker, old.pid, dup(old.pidfd), dup(old.control), f.calls);
     worker_close(&old);
     assert_int_equal(worker_run(&f.worker, &f.policy, &(struct worker_call){0}), -EBUSY);
     assert_int_equal(worker_order(&f.worker, ORDER_SIGNAL, SIGTERM), 0);
@@ -792,6 +792,26 @@ static void an_adopted_worker_reports_and_obeys(void **state)
     assert_int_equal(WEXITSTATUS(report.status), 11);
     while (fixture_report(&f).kind != REPORT_IDLE)
         continue;
+    fixture_end(&f);
+}
+
+/* The earlier image took the report of the child's end; what this one hears is that nothing is left. */
+static void an_adopted_worker_says_whose_call_is_over(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    assert_int_equal(fixture_begin(&f, NULL, SHELL("sleep 100 & exit 0")), 0);
+    assert_int_equal(fixture_report(&f).kind, REPORT_STARTED);
+    assert_int_equal(fixture_report(&f).kind, REPORT_ENDED);
+    struct worker old = f.worker;
+    worker_adopt(&f.worker, old.pid, dup(old.pidfd), dup(old.control), f.calls);
+    worker_close(&old);
+    assert_int_equal(worker_order(&f.worker, ORDER_KILL_TREE, SIGKILL), 0);
+    struct worker_report report = fixture_report(&f);
+    assert_int_equal(report.kind, REPORT_IDLE);
+    assert_int_equal(report.call, f.calls);
     fixture_end(&f);
 }
 
@@ -875,6 +895,7 @@ int main(void)
         cmocka_unit_test(without_the_broker_the_tree_ends),
         cmocka_unit_test(without_the_broker_a_left_daemon_goes_on_under_kill_group),
         cmocka_unit_test(an_adopted_worker_reports_and_obeys),
+        cmocka_unit_test(an_adopted_worker_says_whose_call_is_over),
         cmocka_unit_test(no_descriptor_and_no_memory_is_left),
         cmocka_unit_test(running_out_of_descriptors_fails_one_call),
     };
