@@ -383,3 +383,17 @@ def test_captures_in_flight_go_on(start_broker, compile_rules, home):
     assert event["stdout_bytes"] == 8
     assert (home / "log" / "1.out").read_bytes() == b"one\ntwo\n"
     assert Path(f"/proc/{broker.pid}").exists()
+
+
+def test_what_a_call_left_behind_ends_after_a_reload(start_broker, new, home):
+    """The answer went out before the reload; that nothing is left of the call is told after it."""
+    broker = start_broker(OLD)
+    script = f"while [ ! -e {home}/gate ]; do sleep 0.01; done & exit 3"
+    assert broker.call("sh", "-c", script).status == 3
+    wait_for(lambda: broker.status()["background"] == 1, "the call in the background")
+    install(broker, new)
+    assert "note" not in reload(broker)
+    assert broker.status()["background"] == 1
+    (home / "gate").touch()
+    wait_for(lambda: broker.status()["background"] == 0, "the end of what was left")
+    assert broker.stop() == 0
