@@ -128,7 +128,9 @@ void loop_reap(struct broker *broker)
     pid_t child;
     int status;
 
-    while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0 || (child < 0 && errno == EINTR)) {
+        if (child < 0)
+            continue;
         pool_forget_process(&broker->pool, child);
         orphans_forget(broker, child);
         reload_child_ended(broker, child, status);

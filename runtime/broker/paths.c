@@ -169,10 +169,10 @@ static int walk_enter(struct walk *walk, int next, const char *name, const struc
 static int walk_from_root(struct walk *walk)
 {
     struct stat status;
+    walk->where[0] = '\0';
     cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || fstat(root, &status) < 0)
         return walk_fail_errno(walk, errno, "/");
-    walk->where[0] = '\0';
     return walk_enter(walk, descriptor_steal(&root), "/", &status);
 }
 

@@ -143,6 +143,8 @@ void reload_go_back(struct broker *broker, struct state *state, const char *why)
     notice("reload: %s; going back to the old broker", why);
     if (previous < 0)
         return;
+    /* What this image was handed is of no use to that one, which gets a state of its own. */
+    fcntl(broker->options.resume, F_SETFD, FD_CLOEXEC);
     cleanup_fd int file = state_rewrite(state, -1, why, &failure);
     if (file < 0 || fcntl(file, F_SETFD, 0) < 0 || !state_keep(state, true)) {
         notice("reload: handing the state back failed");

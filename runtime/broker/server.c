@@ -234,8 +234,12 @@ int server_run(struct broker *broker, char *const *variables)
     broker->listener = broker->notify = -1;
     broker->epoll = broker->signals = broker->reserve = -1;
     broker->listener_state = (struct listener){.socket = -1, .lock = -1, .directory = -1};
-    if (descriptors_fill_standard() < 0)
+    /* A successor has them from its predecessor. */
+    int status = broker->options.resume >= 0 ? 0 : descriptors_fill_standard();
+    if (status < 0) {
+        notice("standard input, output and error: %s", strerror(-status));
         return EXIT_CONFIGURATION;
+    }
     if (broker->options.resume >= 0) {
         if (server_resume(broker, variables, &failure) < 0) {
             notice("%s", failure.text);

@@ -74,14 +74,18 @@ static int objects_allow(int ruleset, const struct landlock_layer *layer,
     return status;
 }
 
-/* The executable and what it needs to start. */
-static int executable_allow(int ruleset, const struct confinement_setup *setup, int executable)
+/* The executable and what it needs to start; `*whole`: all of that was there. */
+static int executable_allow(int ruleset, const struct confinement_setup *setup, int executable,
+                            bool *whole)
 {
     const uint64_t rights = landlock_access_rights(ACCESS_EXECUTE, false);
     struct executable_needs needs;
 
-    executable_needs_find(executable, &needs);
-    int status = landlock_allow_path(ruleset, &setup->layer, executable, false, rights);
+    int status = executable_needs_find(executable, &needs);
+    if (status < 0)
+        return status;
+    *whole = !needs.missing;
+    status = landlock_allow_path(ruleset, &setup->layer, executable, false, rights);
     for (size_t i = 0; status == 0 && i < needs.count; i++)
         status = landlock_allow_path(ruleset, &setup->layer, needs.objects[i], false, rights);
     if (status == 0 && needs.dynamic)
@@ -115,15 +119,17 @@ static int call_grants_allow(int ruleset, const struct confinement_setup *setup,
     return status;
 }
 
+/* `*whole`: it would be no other if it were built again for the same executable. */
 static int ruleset_build(const struct confinement_setup *setup, int executable, const int *grants,
-                         const uint8_t *grant_access, size_t grant_count)
+                         const uint8_t *grant_access, size_t grant_count, bool *whole)
 {
+    *whole = true;
     cleanup_fd int ruleset = landlock_ruleset(&setup->layer);
     if (ruleset < 0)
         return ruleset;
     int status = objects_allow(ruleset, &setup->layer, &setup->grants);
     if (status == 0 && setup->confinement->confines_files)
-        status = executable_allow(ruleset, setup, executable);
+        status = executable_allow(ruleset, setup, executable, whole);
     if (status == 0 && setup->layer.network != 0)
         status = ports_allow(ruleset, setup->confinement);
     if (status == 0)
@@ -186,10 +192,11 @@ int rulesets_for_call(struct rulesets *rulesets, const struct confinement_setup 
                 *ruleset = rulesets->kept[i].ruleset;
                 return 0;
             }
-    int built = ruleset_build(setup, executable, grants, grant_access, grant_count);
+    bool whole;
+    int built = ruleset_build(setup, executable, grants, grant_access, grant_count, &whole);
     if (built < 0)
         return built;
     *ruleset = built;
-    *kept = grant_count == 0 && ruleset_keep(rulesets, &file, executable, built);
+    *kept = grant_count == 0 && whole && ruleset_keep(rulesets, &file, executable, built);
     return 0;
 }

@@ -17,11 +17,13 @@ struct executable_needs {
     int objects[EXECUTABLE_NEEDS_MAX]; /* O_PATH descriptors of what must be executable too */
     size_t count;
     bool dynamic; /* a loader takes part: shared libraries must be readable */
+    bool missing; /* something could not be opened; it may be there next time */
 };
 
 /* Follows the file behind `executable` (O_PATH is enough). What cannot be read or does not exist is
- * left out: exec will say so better. */
-void executable_needs_find(int executable, struct executable_needs *needs);
+ * left out: exec will say so better. 0, or a negative errno with nothing open when there was no room
+ * to look (EMFILE, ENOMEM, ...): what was found then must not be taken for all. */
+int executable_needs_find(int executable, struct executable_needs *needs);
 void executable_needs_close(struct executable_needs *needs);
 
 #endif

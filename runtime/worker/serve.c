@@ -78,14 +78,20 @@ struct serving {
 
 /* ---- telling the broker ---------------------------------------------------------------------- */
 
-/* Waits for room if it must: the broker reads, or is gone, which the next poll tells. */
+/* Waits for room if it must: the broker reads, or is gone, which the next poll tells. A report that
+ * cannot be sent ends the conversation: the broker would wait for it for good. Both sides then see
+ * the other's end. */
 static void tell(const struct serving *serving, struct worker_report report, bool idle_follows)
 {
     report.call = serving->call;
     struct worker_telling telling = {
         .protocol = WORKER_PROTOCOL, .idle_follows = idle_follows, .report = report};
-    while (send(serving->control, &telling, sizeof telling, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        continue;
+    ssize_t sent;
+    do {
+        sent = send(serving->control, &telling, sizeof telling, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0 && shutdown(serving->control, SHUT_RDWR) < 0 && errno != ENOTCONN)
+        _exit(1);
 }
 
 static void tell_failed(const struct serving *serving, enum worker_stage stage, int failure)
@@ -136,13 +142,20 @@ static void kill_everything(struct serving *serving)
     serving->forks_forbidden = cgroup_forbid_forks(&serving->cgroup);
 }
 
-/* The C library's waitid has no place for the usage. */
+/* The C library's waitid has no place for the usage. A worker that cannot watch its child ends: the
+ * kernel then kills the child, and the broker answers the call. */
 static bool leader_has_ended(const struct serving *serving, siginfo_t *ended, struct rusage *usage)
 {
+    long status;
+
     ended->si_pid = 0;
-    long status = syscall(SYS_waitid, P_PID, serving->leader, ended,
-                          WEXITED | WNOHANG | WNOWAIT, usage);
-    return status == 0 && ended->si_pid == serving->leader;
+    do {
+        status = syscall(SYS_waitid, P_PID, serving->leader, ended,
+                         WEXITED | WNOHANG | WNOWAIT, usage);
+    } while (status < 0 && errno == EINTR);
+    if (status < 0)
+        _exit(1);
+    return ended->si_pid == serving->leader;
 }
 
 static void call_end(struct serving *serving)

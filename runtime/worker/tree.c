@@ -172,9 +172,12 @@ size_t tree_reap(struct tree *tree, pid_t leader)
         if (tree->list[i] == leader)
             continue;
         siginfo_t ended;
-        ended.si_pid = 0;
-        if (waitid(P_PID, (id_t)tree->list[i], &ended, WEXITED | WNOHANG) == 0 &&
-            ended.si_pid == 0)
+        int status;
+        do {
+            ended.si_pid = 0;
+            status = waitid(P_PID, (id_t)tree->list[i], &ended, WEXITED | WNOHANG);
+        } while (status < 0 && errno == EINTR);
+        if (status < 0 ? errno != ECHILD : ended.si_pid == 0)
             left++;
     }
     return left;
