@@ -280,7 +280,7 @@ crashes: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/soak/crashes.py $(if $(CRASHES),--crashes $(CRASHES))
 
 # An area at a time: each has helpers of its own (conftest.py, wire.py) that share no names with others'.
-end-to-end: all $(TEST_PROGRAMS)
+end-to-end: all $(TEST_PROGRAMS) $(BUILD)/faults/runtime/libruntime-musl.a
 	@failed=; for area in $(sort $(dir $(wildcard tests/*/test_*.py))); do \
 	    echo "== $$area"; \
 	    run="$(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$$area"; \
@@ -296,6 +296,33 @@ end-to-end: all $(TEST_PROGRAMS)
 update-golden: all $(BUILD)/tests/unit/test_syscalls
 	SLUICE_UPDATE_GOLDEN=1 SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/language tests/emit/test_sources.py
 	SLUICE_UPDATE_GOLDEN=1 $(BUILD)/tests/unit/test_syscalls
+
+# ---- faults --------------------------------------------------------------------------------------
+
+# The runtime in which any call can be made to fail (tests/faults/inject.c), as a folder for sluicec's
+# --runtime. UBSan's checks trap, so that what they find is a crash.
+FAULTS := $(BUILD)/faults
+FAULT_OBJECTS := $(MUSL_RUNTIME:%.c=$(FAULTS)/musl/%.o)
+$(FAULTS)/musl/%.o: %.c tests/faults/calls.txt
+	@mkdir -p $(@D)
+	$(MUSL_CC) $(RUNTIME) -g -fsanitize=undefined -fsanitize-undefined-trap-on-error -c -o $@.plain $<
+	sed 's/.*/& fault_&/' tests/faults/calls.txt > $@.names
+	objcopy --redefine-syms=$@.names $@.plain $@
+	@rm -f $@.plain $@.names
+$(FAULTS)/musl/inject.o: tests/faults/inject.c
+	@mkdir -p $(@D)
+	$(MUSL_CC) $(RUNTIME) -g -c -o $@ $<
+$(FAULTS)/runtime/libruntime-musl.a: $(FAULT_OBJECTS) $(FAULTS)/musl/inject.o $(LIB)/verify-musl.o $(LIB)/.sources
+	@mkdir -p $(@D)
+	rm -rf $@ $(@D)/runtime
+	cp -r $(LIB)/runtime $(@D)/runtime
+	cp $(LIB)/verify-musl.o $(@D)/verify-musl.o
+	ar rcsD $@ $(FAULT_OBJECTS) $(FAULTS)/musl/inject.o
+
+# Every fault in turn (tests/faults); `make check` runs a sample.
+.PHONY: faults
+faults: all $(FAULTS)/runtime/libruntime-musl.a
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/runtime.py $(FAULT_OPTIONS)
 
 # ---- the rest -----------------------------------------------------------------------------------
 
