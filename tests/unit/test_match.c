@@ -69,6 +69,35 @@ static void mixed_tokens_and_expansions(void **state)
     assert_stops(walk(2, WORDS("seq", "--range=1:20", "/home/you/x")), MATCH_OTHER_WORD, 2, 2);
 }
 
+static enum policy_verdict accept_never_decides(const char *bytes, uint32_t length)
+{
+    (void)bytes;
+    return length > 3 ? POLICY_PATTERN_LIMIT : POLICY_YES;
+}
+
+/* A pattern that gives up takes nothing, whether its slot is an argument or a part of one. */
+static void a_pattern_that_gives_up_stops(void **state)
+{
+    static const struct policy_piece piece = SLOT(0), pieces[] = {LITERAL("x"), SLOT(0)};
+    static const struct policy_slot slots[] = {
+        {.name = "v", .pattern = "hard", .accept = accept_never_decides, .max_bytes = 100}};
+    static const struct policy_token tokens[] = {
+        {.kind = TOKEN_LITERAL, .piece_count = 1, .pieces = &piece_cp},
+        {.kind = TOKEN_SLOT, .piece_count = 1, .pieces = &piece},
+        {.kind = TOKEN_MIXED, .piece_count = 2, .pieces = pieces, .accept = accept_never_decides}};
+    const struct policy_rule rule = {
+        .tokens = tokens, .token_count = 3, .slots = slots, .slot_count = 1};
+    struct policy_bytes storage[ARGUMENTS_MAX];
+    struct policy_request request = request_of(WORDS("cp", "abc", "xab"), storage);
+
+    (void)state;
+    assert_stops(match_walk_rule(&rule, &request), MATCH_ACCEPTS, 3, 3);
+    request = request_of(WORDS("cp", "abcd", "xab"), storage);
+    assert_stops(match_walk_rule(&rule, &request), MATCH_GAVE_UP, 1, 1);
+    request = request_of(WORDS("cp", "abc", "xabc"), storage);
+    assert_stops(match_walk_rule(&rule, &request), MATCH_GAVE_UP, 2, 2);
+}
+
 static void the_nearest_rule_got_furthest(void **state)
 {
     struct policy_bytes storage[ARGUMENTS_MAX];
@@ -225,6 +254,7 @@ int main(void)
         cmocka_unit_test(each_way_to_stop),
         cmocka_unit_test(a_rest_leaves_room_for_what_follows),
         cmocka_unit_test(mixed_tokens_and_expansions),
+        cmocka_unit_test(a_pattern_that_gives_up_stops),
         cmocka_unit_test(the_nearest_rule_got_furthest),
         cmocka_unit_test(the_nearest_rule_has_the_words),
         cmocka_unit_test(the_search_for_the_nearest_rule_is_bounded),
