@@ -280,7 +280,7 @@ crashes: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/soak/crashes.py $(if $(CRASHES),--crashes $(CRASHES))
 
 # An area at a time: each has helpers of its own (conftest.py, wire.py) that share no names with others'.
-end-to-end: all $(TEST_PROGRAMS) $(BUILD)/faults/runtime/libruntime-musl.a
+end-to-end: all $(TEST_PROGRAMS) $(BUILD)/faults/runtime/libruntime-musl.a $(BUILD)/faults/preload.so
 	@failed=; for area in $(sort $(dir $(wildcard tests/*/test_*.py))); do \
 	    echo "== $$area"; \
 	    run="$(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$$area"; \
@@ -319,10 +319,20 @@ $(FAULTS)/runtime/libruntime-musl.a: $(FAULT_OBJECTS) $(FAULTS)/musl/inject.o $(
 	cp $(LIB)/verify-musl.o $(@D)/verify-musl.o
 	ar rcsD $@ $(FAULT_OBJECTS) $(FAULTS)/musl/inject.o
 
+# The same for the compiler: loaded before it, so that libraries' allocations count too.
+$(FAULTS)/preload.so: tests/faults/preload.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O1 -g -fno-builtin -shared -fPIC -o $@ $<
+
 # Every fault in turn (tests/faults); `make check` runs a sample.
-.PHONY: faults
-faults: all $(FAULTS)/runtime/libruntime-musl.a
-	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/runtime.py $(FAULT_OPTIONS)
+.PHONY: faults mutate
+faults: all $(FAULTS)/runtime/libruntime-musl.a $(FAULTS)/preload.so
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/runtime.py
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/compiler.py
+
+# Breaks the code in one place at a time, in a copy, and shows that a test fails for each.
+mutate:
+	$(PYTHON) tests/mutation/mutate.py
 
 # ---- the rest -----------------------------------------------------------------------------------
 

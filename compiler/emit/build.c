@@ -1,7 +1,10 @@
+#define _GNU_SOURCE 1 /* on_exit */
+
 #include "compiler/emit/build.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -203,6 +206,45 @@ static const char *build_run(struct build *build)
     return failure;
 }
 
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+/* Leaves nothing behind: no tool that runs, no half-written output, no temporary folder. */
+static void build_clean(struct build *build)
+{
+    processes_abandon(&build->context);
+    output_abandon(&build->output);
+    if (build->context.folder)
+        folder_remove(build->context.folder);
+    build->context.folder = NULL;
+}
+
+/* Whether a build is under way when the process ends, as it does where memory runs out. */
+struct build_watch {
+    struct build *build; /* NULL: over */
+};
+
+static void build_watch_end(int status, void *watch)
+{
+    (void)status;
+    struct build *build = ((struct build_watch *)watch)->build;
+    if (build)
+        build_clean(build);
+    free(watch);
+}
+
+/* NULL when there is no memory for it. */
+static struct build_watch *build_watch_begin(struct build *build)
+{
+    struct build_watch *watch = malloc(sizeof *watch);
+    if (!watch)
+        return NULL;
+    watch->build = build;
+    if (on_exit(build_watch_end, watch) == 0)
+        return watch;
+    free(watch);
+    return NULL;
+}
+
 enum build_result build_emitted(struct arena *arena, const struct model *model,
                                 const struct emitted *emitted, const struct build_options *options)
 {
@@ -210,10 +252,12 @@ enum build_result build_emitted(struct arena *arena, const struct model *model,
     build.output.descriptor = -1;
     stage_end(&build, NULL);
     process_begin(&build.context, arena);
+    struct build_watch *watch = build_watch_begin(&build);
+    if (!watch)
+        memory_exhausted(NULL);
     const char *failure = build_run(&build);
-    output_abandon(&build.output);
-    if (build.context.folder)
-        folder_remove(build.context.folder);
+    build_clean(&build);
+    watch->build = NULL;
     if (failure)
         fprintf(stderr, "sluicec: %s\n", failure);
     process_end(&build.context);

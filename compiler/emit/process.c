@@ -318,6 +318,13 @@ static void batch_kill(struct batch *batch)
     }
 }
 
+void processes_abandon(struct process_context *context)
+{
+    if (context->running)
+        batch_kill(context->running);
+    context->running = NULL;
+}
+
 const char *processes_run(struct process_context *context, const struct process *all, size_t count)
 {
     struct batch batch = {.context = context,
@@ -328,6 +335,7 @@ const char *processes_run(struct process_context *context, const struct process 
     sigset_t awaited;
     ending_set(&awaited);
     sigaddset(&awaited, SIGCHLD);
+    context->running = &batch;
     for (;;) {
         batch_fill(&batch);
         if (batch.failure || batch_is_idle(&batch))
@@ -341,6 +349,6 @@ const char *processes_run(struct process_context *context, const struct process 
                                          strsignal(got));
         }
     }
-    batch_kill(&batch);
+    processes_abandon(context);
     return batch.failure;
 }

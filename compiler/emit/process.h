@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct arena;
+struct batch;
 
 #define PROCESS_AT_A_TIME 2
 #define PROCESS_CPU_SECONDS 60u
@@ -37,12 +38,16 @@ struct process_context {
     const char *path;     /* PATH as it was */
     sigset_t before;      /* signals that were blocked before process_begin */
     int interrupted;      /* the signal that asked to stop, or 0 */
+    struct batch *running; /* what processes_run is at, or NULL */
 };
 
 /* Blocks the signals that end a compile, so that processes_run and process_interrupted see them.
  * process_end undoes that and, when one came, lets it end the process. */
 void process_begin(struct process_context *context, struct arena *arena);
 void process_end(struct process_context *context);
+
+/* Ends what runs, and waits for it: for when this process ends in the middle of processes_run. */
+void processes_abandon(struct process_context *context);
 
 /* Whether a signal asks to stop; looked at between the longer steps. */
 bool process_interrupted(struct process_context *context);
