@@ -335,6 +335,10 @@ class Run:
                   kind, "was answered", status)
         return status
 
+    def call(self, kind):
+        """The status of one call of run.sh, whatever it is."""
+        return self._ask(["sh", "run.sh", kind, self.token(kind)])
+
     def cycle(self, exact):
         """Each kind of call once. What came of them."""
         outcomes = {}

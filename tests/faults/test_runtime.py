@@ -1,4 +1,5 @@
 """A sample of the faults of `make faults`, the same in each run: of every place of a call, one."""
+import errno
 import os
 import random
 
@@ -6,6 +7,7 @@ import pytest
 
 import runtime
 import scenario
+from scenario import wire
 
 SAMPLE = int(os.environ.get("SLUICE_FAULTS_SAMPLE", "150"))
 JOBS = 4
@@ -44,6 +46,26 @@ def test_a_call_that_fails_breaks_nothing(binary):
     assert not problems, "\n".join(problems)
     assert len(came) == len(chosen)
     assert sum(came) > 0.9 * len(came), "most faults must come"
+
+
+def test_a_caller_whose_credentials_cannot_be_read_is_refused(binary):
+    scenario.become_subreaper()
+    sites = runtime.Sites(binary)
+    run = scenario.Run(binary)
+    try:
+        assert run.start()
+        assert run.cycle(True)
+        (place,) = [place for place in run.faults.counts()
+                    if place.name == "getsockopt" and sites.name(place).endswith("peer_read")]
+        run.faults.arm(place, 1, errno.EACCES)
+        ran = run.ran()
+        assert run.call("plain") == wire.PEER
+        assert run.faults.fired == 1 and run.ran() == ran
+        (event,) = [event for event in run.events() if event.get("reason") == "peer_unknown"]
+        assert event["uid"] is None and event["pid"] is None
+        run.stop()
+    finally:
+        run.kill()
 
 
 def test_what_must_hold_is_looked_at(binary):

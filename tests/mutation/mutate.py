@@ -96,8 +96,11 @@ class Scratch:
         return self.make("all", *self.programs(mutation))
 
     def programs(self, mutation):
-        """Programs of C that the test's area runs."""
+        """What the test's area needs besides."""
         area = Path(mutation.pytest.split()[0]).parent
+        if area.name == "faults":
+            return [f"{self.build}/faults/runtime/libruntime-musl.a",
+                    f"{self.build}/faults/preload.so"]
         return [f"{self.build}/{source.relative_to(self.folder).with_suffix('')}"
                 for source in (self.folder / area).glob("*.c")]
 
