@@ -6,7 +6,10 @@
 #ifndef SLUICE_ACCEPTS_H
 #define SLUICE_ACCEPTS_H
 
-#include "compiler/analysis/space.h"
+#include <stdbool.h>
+
+#include "compiler/analysis/command_line.h"
+#include "compiler/policy/model.h"
 
 /* Steps of the search for one rule, before it gives up and says so. */
 #define ACCEPTS_STEPS_MAX 4000000u

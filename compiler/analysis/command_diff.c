@@ -97,14 +97,28 @@ static void print_difference(struct buffer *out, struct arena *arena,
     print_changes(out, difference);
 }
 
+/* Rules named for one limit. */
+#define NAMED_MAX 4u
+
+static void print_limit(struct buffer *out, const struct diff_limit *limit, const char *const paths[2])
+{
+    buffer_format(out, "limit: what the rules for '%s' have in common is not worked out: %s",
+                  limit->program, limit->text);
+    for (size_t i = 0; i < limit->rule_count && i < NAMED_MAX; i++)
+        buffer_format(out, "%s%s:%u", i ? ", " : "; at ", paths[1], limit->rules[i]->line);
+    buffer_puts(out, limit->rule_count > NAMED_MAX ? " and others\n" : "\n");
+    buffer_puts(out, "    what is beyond it counts as wider; tell these rules apart by a literal word, or "
+                     "write them as fewer\n");
+}
+
 static void print_text(const struct diff *diff, struct arena *arena, const char *const paths[2])
 {
     struct buffer out = {0};
     struct colours colours = colours_for(STDOUT_FILENO);
     for (size_t i = 0; i < diff->count; i++)
         print_difference(&out, arena, &diff->differences[i], paths, colours);
-    if (diff->exhausted)
-        buffer_format(&out, "limit: %s; what is beyond it counts as wider\n", diff->limit);
+    for (size_t i = 0; i < diff->limit_count; i++)
+        print_limit(&out, &diff->limits[i], paths);
     buffer_puts(&out, diff->wider ? diff->narrower ? "wider, and narrower\n" : "wider\n"
                       : diff->narrower ? "narrower\n"
                                        : "equal\n");
@@ -155,12 +169,23 @@ static void json_difference(struct buffer *out, const struct difference *differe
     buffer_puts(out, "]}");
 }
 
+static void json_limit(struct buffer *out, const struct diff_limit *limit, bool follows)
+{
+    buffer_format(out, "%s{\"lines\":[", follows ? "," : "");
+    for (size_t i = 0; i < limit->rule_count; i++)
+        buffer_format(out, "%s%u", i ? "," : "", limit->rules[i]->line);
+    buffer_char(out, ']');
+    json_string(out, "program", limit->program);
+    json_string(out, "limit", limit->text);
+    buffer_char(out, '}');
+}
+
 static void print_json(const struct diff *diff, const char *const paths[2])
 {
     struct buffer out = {0};
     buffer_format(&out, "{\"wider\":%s,\"narrower\":%s,\"complete\":%s",
                   diff->wider ? "true" : "false", diff->narrower ? "true" : "false",
-                  diff->exhausted ? "false" : "true");
+                  diff->limit_count ? "false" : "true");
     json_string(&out, "old", paths[0]);
     json_string(&out, "new", paths[1]);
     buffer_puts(&out, ",\"differences\":[");
@@ -169,6 +194,9 @@ static void print_json(const struct diff *diff, const char *const paths[2])
             buffer_char(&out, ',');
         json_difference(&out, &diff->differences[i]);
     }
+    buffer_puts(&out, "],\"limits\":[");
+    for (size_t i = 0; i < diff->limit_count; i++)
+        json_limit(&out, &diff->limits[i], i > 0);
     buffer_puts(&out, "]}\n");
     fwrite(buffer_text(&out), 1, out.length, stdout);
     buffer_free(&out);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "compiler/analysis/commands.h"
-#include "compiler/analysis/space.h"
+#include "compiler/analysis/command_line.h"
 #include "compiler/analysis/token_language.h"
 #include "compiler/base/arena.h"
 #include "compiler/policy/load.h"

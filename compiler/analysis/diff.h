@@ -5,7 +5,7 @@
 #define SLUICE_DIFF_H
 
 #include "compiler/analysis/compare.h"
-#include "compiler/analysis/space.h"
+#include "compiler/analysis/command_line.h"
 
 enum difference_kind {
     DIFFERENCE_ACCEPTED, /* the new policy takes it, the old one did not */
@@ -23,12 +23,20 @@ struct difference {
     size_t change_count;
 };
 
+/* One program whose rules were too much. */
+struct diff_limit {
+    const char *program;
+    const char *text;                /* the limit: "it takes over 2000 million steps" */
+    const struct model_rule **rules; /* the new policy's where it was met */
+    size_t rule_count;
+};
+
 struct diff {
     const struct difference *differences;
     size_t count;
     bool wider, narrower;
-    bool exhausted; /* a limit was met: the answer may be incomplete, and counts as wider */
-    const char *limit;
+    struct diff_limit *limits; /* met: the answer may be incomplete, and counts as wider */
+    size_t limit_count;
 };
 
 struct diff diff_models(struct arena *arena, const struct model *old_model,

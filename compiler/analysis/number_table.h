@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "compiler/base/table.h"
+struct arena;
 
 struct number_key {
     const uint32_t *numbers;
@@ -17,7 +17,8 @@ struct number_table {
     struct arena *arena;
     struct number_key *keys; /* by number */
     size_t count, capacity;
-    struct table table;
+    uint64_t *slots; /* open addressing: a hash's upper half, and the number plus one; 0: free */
+    size_t slot_count; /* 0 or a power of two */
 };
 
 void number_table_init(struct number_table *table, struct arena *arena);
@@ -25,5 +26,8 @@ void number_table_init(struct number_table *table, struct arena *arena);
 /* The number of a key; a new one is copied. *is_new tells. */
 uint32_t number_table_intern(struct number_table *table, const uint32_t *numbers, size_t count,
                              int *is_new);
+
+/* The number of a key that is there, else UINT32_MAX. */
+uint32_t number_table_find(const struct number_table *table, const uint32_t *numbers, size_t count);
 
 #endif

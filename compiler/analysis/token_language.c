@@ -121,6 +121,13 @@ static const struct automaton *mixed_language(struct arena *arena, const struct 
     return automaton_concat(arena, parts, token->piece_count, AUTOMATON_STATES_MAX);
 }
 
+const char *token_fixed_text(struct arena *arena, const struct model_token *token)
+{
+    if (token->kind == TOKEN_EXPANSION)
+        return expansion_text(arena, token->expansion);
+    return token->kind == TOKEN_LITERAL ? token->pieces[0].literal : NULL;
+}
+
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
                                             const struct model_token *token)
 {

@@ -18,6 +18,9 @@ struct token_language {
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
                                         const struct model_token *token);
 
+/* The one value of a literal, or of a word that begins with $HOME; NULL for every other token. */
+const char *token_fixed_text(struct arena *arena, const struct model_token *token);
+
 /* Whether a `...` token takes as many values as a request can hold. */
 bool rest_is_unbounded(const struct model_token *token);
 

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-#include "compiler/analysis/space.h"
+#include "compiler/analysis/command_line.h"
 #include "compiler/analysis/token_language.h"
 #include "compiler/base/arena.h"
+#include "compiler/base/buffer.h"
 
 static const char *const form_patterns[FORM_COUNT] = {
     [FORM_LONG_OPTION] = "(?s)--[A-Za-z].*",
@@ -38,6 +39,15 @@ const char *warner_witness(struct warner *warner, const struct automaton *langua
         !automaton_overlaps(warner->arena, language, warner->forms[form], &bytes, &length))
         return NULL;
     return command_line_text(warner->arena, (struct command_line){&bytes, &length, 1});
+}
+
+void warner_name_lines(struct buffer *out, const uint32_t *lines, size_t count, bool and_others)
+{
+    const char *plural = count > 1 || and_others ? "s" : "";
+    buffer_format(out, "rule%s at line%s ", plural, plural);
+    for (size_t i = 0; i < count; i++)
+        buffer_format(out, "%s%u", i ? ", " : "", lines[i]);
+    buffer_puts(out, and_others ? " and others" : "");
 }
 
 /* So many words count as listed by the author. */
@@ -128,7 +138,8 @@ void warnings_check(struct arena *arena, const struct model *model,
                     struct diagnostics *diagnostics)
 {
     struct warner warner = {.arena = arena, .model = model, .diagnostics = diagnostics,
-                            .programs = programs_read(arena)};
+                            .programs = programs_read(arena),
+                            .work = {.steps = WORK_STEPS_MAX}};
     for (unsigned form = 0; form < FORM_COUNT; form++) {
         struct pattern_error error = {0};
         const struct pattern *pattern = pattern_parse(arena, form_patterns[form],

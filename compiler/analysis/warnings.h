@@ -7,6 +7,7 @@
 #define SLUICE_WARNINGS_H
 
 #include "compiler/analysis/programs.h"
+#include "compiler/analysis/work.h"
 #include "compiler/base/diagnostic.h"
 
 /* Languages that warnings ask about, made once. */
@@ -29,6 +30,8 @@ enum form {
     FORM_COUNT,
 };
 
+struct buffer;
+
 struct warner {
     struct arena *arena;
     const struct model *model;
@@ -36,6 +39,7 @@ struct warner {
     const struct programs *programs;
     const struct automaton *forms[FORM_COUNT];
     struct invocation *invocations; /* one for each rule */
+    struct work work;
 };
 
 /* Adds every warning of a policy to the diagnostics. */
@@ -44,7 +48,7 @@ void warnings_check(struct arena *arena, const struct model *model,
 
 /* ---- for the families --------------------------------------------------------------------------- */
 
-void warnings_of_rules(struct warner *warner);        /* shadowed, overlap */
+void warnings_of_rules(struct warner *warner);        /* shadowed, overlap, incomplete */
 void warnings_of_values(struct warner *warner);       /* what slots accept */
 void warnings_of_programs(struct warner *warner);     /* what programs do with it */
 void warnings_of_environments(struct warner *warner); /* env-danger, writable-exec-path */
@@ -60,6 +64,9 @@ const char *warner_witness(struct warner *warner, const struct automaton *langua
 /* Whether a language is a short list of words: what its author wrote down is no choice of the
  * caller's. */
 bool language_is_listed(struct warner *warner, const struct automaton *language);
+
+/* "rule at line 4", "rules at lines 4, 7 and others". */
+void warner_name_lines(struct buffer *out, const uint32_t *lines, size_t count, bool and_others);
 
 /* The first slot of a token, or NULL. */
 const struct model_slot *token_slot(const struct model_rule *rule, const struct model_token *token);
