@@ -256,6 +256,10 @@ $(BUILD)/fuzz/fuzz-run/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/tests/
 fuzz: $(FUZZ_PROGRAMS)
 	@for target in $(FUZZ_TARGETS); do tests/fuzz/run.sh $(abspath $(BUILD))/fuzz $$target $(SECONDS); done
 
+.PHONY: bench-neighbours
+bench-neighbours: all $(BUILD)/tests/bench/neighbours
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/neighbours.py
+
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done
 

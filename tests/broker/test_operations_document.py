@@ -1,12 +1,15 @@
 """docs/operations.md says what the code does: the events, fields, reasons and messages of its tables are
 those of the sources, and its commands run."""
+import configparser
 import json
 import os
 import re
+import shutil
 import subprocess
 
-from conftest import ROOT, Broker
-from wire import NO_RULE, wait_for
+import pytest
+from conftest import BUILD, ROOT, Broker
+from wire import NO_RULE, Connection, run1, wait_for
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 AUDIT = (ROOT / "runtime" / "broker" / "audit.c").read_text()
@@ -41,16 +44,236 @@ def test_every_reason_is_told():
     assert len(reasons) > 15 and column(section("Reasons of refusals")) == reasons
 
 
-def test_every_message_is_told():
-    messages = [re.sub(r"%[.*]*(ll)?[a-z]", "%", text)
-                for text in re.findall(r'notice\("([^"]+)"', AUDIT)]
-    told = [re.sub(r"\bPATH\b|\bN\b|…", "%", text)
-            for text in column(section("What the broker says of it on standard error"))]
-    for message in messages:
-        assert any(message.startswith(start.rstrip("%")) for start in told), message
-    for start in told:
-        assert any(message.startswith(start.rstrip("%")) for message in messages), start
+def shape(text):
+    """A message with whatever varies in it as %."""
+    return re.sub(r"\bPATH\b|\bN\b|…|%[.*]*(ll)?[a-z]", "%", text)
 
+
+def test_every_message_is_told():
+    messages = set()
+    for source in (ROOT / "runtime" / "broker").glob("*.c"):
+        if source.name == "main.c":  # of the other commands
+            continue
+        for call in re.findall(r'notice\(\s*((?:"[^"]*"\s*)+)', source.read_text()):
+            messages.add(shape("".join(re.findall(r'"([^"]*)"', call))))
+    # What begins with a word of its own, or is one that a start ends with.
+    messages -= {"%", "%: %", "%: %: %", "error: it cannot be run: %"}
+    told = {shape(text) for text in column(section("What the broker says on standard error"))}
+    assert {"error: %", "missing: %", "note: %"} <= told
+    told -= {"error: %", "missing: %", "note: %"}
+    assert len(messages) > 25
+    for message in messages:
+        assert any(message.startswith(start.rstrip("%").rstrip()) for start in told), message
+    for start in told:
+        assert any(message.startswith(start.rstrip("%").rstrip()) for message in messages), start
+
+
+# ---- starting, signals, limits -------------------------------------------------------------------
+
+RULES = "defaults:\n  logfile = $HOME/log/manifest.jsonl\n\necho #word\n  word = old\n"
+
+
+def environment(home):
+    return {"HOME": str(home), "XDG_RUNTIME_DIR": str(home),
+            "PATH": f"{BUILD}:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def shell_block(title, number=0):
+    return re.findall(r"```sh\n(.*?)```", section(title), re.S)[number]
+
+
+def test_the_first_start_as_shown(home):
+    (home / "agent.rules").write_text(RULES)
+    commands = shell_block("Starting one").splitlines()
+    assert commands[-1] == "./agent-broker serve"
+    commands[-1] = "exec ./agent-broker serve"
+    process = subprocess.Popen(["sh", "-ec", "\n".join(commands)], cwd=home, env=environment(home),
+                               stdout=subprocess.DEVNULL)
+    try:
+        # The name of the default socket is as the table of options says.
+        address = home / "sluice" / "agent.sock"
+        wait_for(lambda: address.exists() and run1(address, ["echo", "old"]).status == 0,
+                 "it to serve", 120)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_options_are_those_of_the_program(compile_rules):
+    help_text = subprocess.run([compile_rules(RULES), "--help"], check=True, stdout=subprocess.PIPE,
+                               timeout=60).stdout.decode()
+    usage = help_text.splitlines()[0]
+    told = [text for text in column(section("Starting one")) if text.startswith("--")]
+    assert [text.split()[0] for text in told] == re.findall(r"--[a-z-]+", usage)
+    signals = {text.strip() for row in re.findall(r"^\| (SIG[^|]*)\|", section("Signals"), re.M)
+               for text in row.split(",")}
+    assert signals == {"SIG" + name for name in re.findall(r"\b[A-Z]+[0-9]?\b", help_text.split("Signals: ")[1])}
+
+
+def test_exit_statuses(compile_rules, home):
+    binary = compile_rules(RULES)
+
+    def run(*words, **variables):
+        return subprocess.run([binary, *words], env={**environment(home), **variables}, timeout=60,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    assert run("check-host").returncode == 0
+    assert run("match", "echo", "old").returncode == 0
+    assert run("match", "echo", "new").returncode == 1
+    assert run("serve", "--sockets").returncode == 2
+    without_home = subprocess.run([binary, "check-host"], env={}, timeout=60,
+                                  stdout=subprocess.PIPE)
+    assert without_home.returncode == 1 and b"HOME" in without_home.stdout
+    done = run("serve", "--socket", "/nowhere/at/all.sock")
+    assert done.returncode == 2 and done.stderr.startswith(b"sluice: ")
+
+
+def test_the_status_line_is_told(compile_rules, start_broker):
+    text = section("Signals")
+    broker = start_broker("true\n")
+    assert broker.call("nope").status == NO_RULE
+    told = set(column(text))
+    (example,) = re.findall(r"^    sluice: status (.*)$", text, re.M)
+
+    def fields(names):
+        return {"refused.REASON" if name.startswith("refused.") else name for name in names}
+
+    seen = fields(broker.status())
+    assert seen | {"descriptors"} == told == fields(re.findall(r"(\S+)=", example))
+
+
+def test_the_limits_are_those_of_the_sources():
+    def number(file, name):
+        text = (ROOT / "runtime" / "broker" / file).read_text()
+        return int(re.search(rf"#define {name} \(?(?:\(size_t\))?([0-9]+)", text).group(1))
+
+    text = section("Limits")
+    connections = number("connection.h", "CONNECTIONS_MAX")
+    surplus = number("connection.h", "CONNECTIONS_SURPLUS")
+    assert f"| connections | {connections}, and {surplus} more" in text
+    other = number("tables.c", "OTHER_DESCRIPTORS")
+    each = number("tables.c", "DESCRIPTORS_A_CALL")
+    assert f"| descriptors | {connections + surplus + other} and {each} for each call" in text
+    assert number("calls.h", "KEPT_BYTES_MAX") == 64 and "hold 64 MiB at most" in text
+    assert number("pool.h", "POOL_SURPLUS_IDLE_MS") == 10000 and "after ten seconds" in text
+    assert number("pool.h", "POOL_LAST_IDLE_MS") == 300000 and "after five minutes" in text
+    assert number("copiers.h", "COPIERS_IDLE_MAX") == 8 and "eight idle capture" in text
+    assert number("reload.h", "RELOAD_CHECK_MS") == 30000
+    assert "takes more than 30 s to check" in section("Upgrading")
+
+
+# ---- units ---------------------------------------------------------------------------------------
+
+UNITS = dict(re.findall(r"```ini (\S+)\n(.*?)```", TEXT, re.S))
+
+
+def test_the_units_are_well_formed(compile_rules, home):
+    assert sorted(UNITS) == ["agent-broker.service", "agent-broker.socket", "ci-broker.service",
+                             "ci-broker.socket"]
+    for name, text in UNITS.items():
+        unit = configparser.ConfigParser(delimiters="=", interpolation=None)
+        unit.optionxform = str
+        unit.read_string(text)  # no key twice
+        if name.endswith(".service"):
+            assert int(unit["Service"]["TimeoutStopSec"]) > 13
+            assert unit["Service"]["KillMode"] == "mixed"
+    analyze = shutil.which("systemd-analyze")
+    if not analyze:
+        return
+    binary = compile_rules(RULES)
+    for name, text in UNITS.items():
+        text = re.sub(r"ExecStart=\S+", f"ExecStart={binary}", text)
+        (home / name).write_text(re.sub(r"(User|SocketUser|SocketGroup)=\S+", r"\1=root", text))
+    for scope, prefix in (("--user", "agent"), ("--system", "ci")):
+        done = subprocess.run([analyze, scope, "--man=no", "verify",
+                               *sorted(home.glob(f"{prefix}-broker.*"))], timeout=60,
+                              env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = [line for line in done.stdout.decode().splitlines() if f"{prefix}-broker" in line]
+        assert not said, said
+
+
+@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="not installed")
+def test_a_socket_of_the_service_manager(compile_rules, home):
+    """The tool makes the socket as the unit says, and starts the broker at the first connection."""
+    address = home / "agent.sock"
+    process = subprocess.Popen(
+        ["systemd-socket-activate", "--seqpacket", f"--listen={address}",
+         "--setenv=HOME=" + str(home), compile_rules(RULES), "serve"], env=environment(home),
+        stderr=subprocess.DEVNULL)
+    try:
+        wait_for(address.exists, "the socket")
+        wait_for(lambda: connects(address), "somebody to listen")
+        assert run1(address, ["echo", "old"]).status == 0
+        process.terminate()
+        assert process.wait(60) == 0
+        assert address.exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def connects(address):
+    try:
+        Connection(address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount")
+def test_a_covered_proc_takes_isolate_pid_away(compile_rules, home):
+    """As ProtectKernelTunables covers it; check-host and the start say so."""
+    binary = compile_rules("defaults:\n  socket = $HOME/b.sock\n\ntrue\n  isolate = pid\n")
+    cover = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec \"$@\""
+    # Root needs no user namespace, in which alone the kernel minds; an ordinary user does.
+    home.chmod(0o755)
+    shutil.copy(binary, home / "b")
+    os.chown(home, 65534, 65534)
+
+    def check(*wrapper):
+        return subprocess.run([*wrapper, "setpriv", "--reuid", "65534", "--regid", "65534",
+                               "--clear-groups", home / "b", "check-host"], env=environment(home),
+                              stdout=subprocess.PIPE, timeout=60)
+
+    plain = check()
+    if plain.returncode != 0:
+        pytest.skip("this host has no user namespaces: " + plain.stdout.decode())
+    covered = check("unshare", "-m", "sh", "-c", cover, "sh")
+    assert covered.returncode == 1 and b"missing: true: isolate" in covered.stdout
+
+
+# ---- upgrading -----------------------------------------------------------------------------------
+
+def test_an_upgrade_as_shown(home):
+    (home / "agent.rules").write_text(RULES)
+    subprocess.run([BUILD / "sluicec", home / "agent.rules", "-o", home / "agent-broker"], check=True,
+                   timeout=120)
+    broker = Broker(home / "agent-broker", home)
+    try:
+        (home / "agent.rules").write_text(RULES.replace("= old", "= new"))
+        commands = re.sub(r"systemctl .*", f"kill -HUP {broker.pid}", shell_block("Upgrading"))
+        subprocess.run(["sh", "-ec", commands], check=True, cwd=home, env=environment(home),
+                       timeout=120)
+        broker.wait_event("reload")
+        assert "note" not in broker.events("reload")[0]
+        assert broker.call("echo", "new").status == 0
+        assert broker.call("echo", "old").status == NO_RULE
+    finally:
+        broker.kill()
+
+
+def test_links_lead_somewhere():
+    def anchor(title):
+        return re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-")
+
+    for page, name in re.findall(r"\]\(([a-z.]*)#([^)]+)\)", TEXT):
+        text = (ROOT / "docs" / page).read_text() if page else TEXT
+        assert name in {anchor(title) for title in re.findall(r"^#+ (.*)$", text, re.M)}, name
+
+
+# ---- the record ----------------------------------------------------------------------------------
 
 def test_the_queries_run(start_broker):
     broker = start_broker("echo #a #b\n  allow_any = a, b\n\nsleep #n\n  n = [0-9]+\n")
