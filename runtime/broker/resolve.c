@@ -26,7 +26,9 @@ static int resolved_open(struct resolved *resolved)
 {
     struct stat status;
     resolved->readable = true;
-    cleanup_fd int file = open(resolved->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    /* openat: musl follows an open with O_CLOEXEC by a fcntl, for kernels before 2.6.23. */
+    cleanup_fd int file =
+        openat(AT_FDCWD, resolved->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file < 0 && errno == EACCES) {
         resolved->readable = false;
         file = open(resolved->path, O_PATH | O_CLOEXEC);

@@ -203,6 +203,17 @@ static void layer_neutral(struct preparing *preparing)
         preparing_tell(preparing, CONFINEMENT_ERROR, "/ cannot be opened", NULL);
 }
 
+/* Comes last: what came before looks at every grant. */
+static void layer_thin(struct preparing *preparing)
+{
+    struct confinement_setup *setup = preparing->setup;
+    int status = objects_drop_held(&setup->grants, &setup->grants);
+    if (status == 0)
+        status = objects_drop_held(&setup->libraries, &setup->grants);
+    if (status < 0)
+        preparing_tell(preparing, CONFINEMENT_ERROR, "fs_: ", strerror(-status), NULL);
+}
+
 static void filter_prepare(struct preparing *preparing)
 {
     if (!preparing->setup->confinement->filter)
@@ -284,6 +295,7 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     denies_prepare(&preparing);
     protect_prepare(&preparing);
     layer_neutral(&preparing);
+    layer_thin(&preparing);
     limits_tell(&preparing);
     if (preparing.refused) {
         confinement_release(setup);

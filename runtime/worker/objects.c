@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,6 +106,41 @@ int object_real_path(const struct setup_object *object, char *path, size_t size)
         return -ENAMETOOLONG;
     path[length] = '\0';
     return path[0] == '/' ? 0 : -ENOENT;
+}
+
+static bool path_is_in(const char *path, const char *directory)
+{
+    size_t length = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
+    return strncmp(path, directory, length) == 0 && path[length] == '/';
+}
+
+/* The rights that `holders` give to what is at `path`. In the list that the object is in itself,
+ * `index` is its place: of two that are the same, the first holds the second. */
+static uint64_t rights_held(const struct setup_objects *holders, const char *path, size_t index)
+{
+    char held[PATH_MAX];
+    uint64_t rights = 0;
+    for (size_t i = 0; i < holders->count; i++) {
+        if (i == index || object_real_path(&holders->all[i], held, sizeof held) < 0)
+            continue;
+        if (path_is_in(path, held) || (i < index && strcmp(path, held) == 0))
+            rights |= holders->all[i].rights;
+    }
+    return rights;
+}
+
+int objects_drop_held(struct setup_objects *objects, const struct setup_objects *holders)
+{
+    char path[PATH_MAX];
+    for (size_t i = objects->count; i-- > 0;) {
+        int status = object_real_path(&objects->all[i], path, sizeof path);
+        if (status < 0 && status != -ENOENT)
+            return status;
+        size_t index = objects == holders ? i : SIZE_MAX;
+        if (status == 0 && (objects->all[i].rights & ~rights_held(holders, path, index)) == 0)
+            objects_remove(objects, i);
+    }
+    return 0;
 }
 
 void objects_release(struct setup_objects *objects)

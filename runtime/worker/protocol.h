@@ -19,7 +19,8 @@ struct worker_ask {
     int32_t signal; /* ASK_SIGNAL */
     /* ASK_CALL: comes with [input, output, error, executable, directory if has_directory, grants] */
     uint32_t rule;
-    uint32_t has_directory;
+    uint16_t has_directory;
+    uint16_t tells_start;
     uint32_t argument_count, environment_count, grant_count;
     uint32_t bytes; /* of the shared memory: arguments, environment, path, directory's path, NUL each */
     uint8_t grant_access[WORKER_GRANTS_MAX];

@@ -253,7 +253,7 @@ static int move_inside(int *descriptor, const char *path)
     return 0;
 }
 
-static void call_spawn(struct serving *serving, struct spawn *spawn)
+static void call_spawn(struct serving *serving, struct spawn *spawn, bool tells_start)
 {
     pid_t pid = spawn_child(spawn, serving->stack);
     supervisor_take(&serving->supervisor);
@@ -268,7 +268,8 @@ static void call_spawn(struct serving *serving, struct spawn *spawn)
     serving->leader = pid;
     serving->leader_ended = false;
     serving->killing = false;
-    tell(serving, (struct worker_report){.kind = REPORT_STARTED, .pid = pid}, false);
+    if (tells_start)
+        tell(serving, (struct worker_report){.kind = REPORT_STARTED, .pid = pid}, false);
 }
 
 /* `descriptors`: [input, output, error, executable, directory if any, grants]. */
@@ -323,7 +324,7 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
         tell_failed(serving, STAGE_CONFINE, -status);
         return;
     }
-    call_spawn(serving, &spawn);
+    call_spawn(serving, &spawn, ask->tells_start);
     if (!kept)
         descriptor_close(&spawn.ruleset);
 }
@@ -454,6 +455,19 @@ static bool call_outlives_broker(struct serving *serving)
     return true;
 }
 
+/* A child may have changed. The answer goes out first, then the signal is taken, and what changed in
+ * between is looked at again: a call that has ended is nearly always all there was. */
+static void children_tend(struct serving *serving)
+{
+    struct signalfd_siginfo ignored[8];
+    if (serving->leader != 0)
+        call_tend(serving);
+    while (read(serving->signals, ignored, sizeof ignored) == (ssize_t)sizeof ignored)
+        continue;
+    if (serving->leader != 0 && !serving->killing)
+        call_tend(serving);
+}
+
 static _Noreturn void serve(struct serving *serving)
 {
     struct pollfd events[] = {{.fd = serving->control, .events = POLLIN},
@@ -466,16 +480,14 @@ static _Noreturn void serve(struct serving *serving)
         int count = poll(events, 3, patience(serving));
         if (count < 0 && errno != EINTR)
             break;
-        if (count > 0 && events[1].revents) {
-            struct signalfd_siginfo ignored[8];
-            while (read(serving->signals, ignored, sizeof ignored) == (ssize_t)sizeof ignored)
-                continue;
-        }
+        bool child_changed = count > 0 && events[1].revents;
+        if (child_changed)
+            children_tend(serving);
         if (count > 0 && events[2].revents)
             supervisor_answer(&serving->supervisor);
         if (count > 0 && events[0].revents)
             ask_take(serving);
-        if (serving->leader != 0 && (serving->killing || (count > 0 && events[1].revents)))
+        if (serving->leader != 0 && serving->killing && !child_changed)
             call_tend(serving);
     }
     _exit(0);

@@ -21,6 +21,9 @@
  * names included), proc_pid_stat(5). */
 #define STAT_BYTES 256
 
+/* One entry of a list of children: a pid_t's ten digits and a blank, and room to spare. */
+#define ENTRY_BYTES_MAX 32u
+
 int tree_open(struct tree *tree)
 {
     tree->self = getpid();
@@ -92,14 +95,14 @@ static size_t children_listed(struct tree *tree)
     char bytes[4096];
     size_t count = 0, kept = 0;
 
-    if (lseek(tree->children, 0, SEEK_SET) < 0)
-        return 0;
-    for (;;) {
-        ssize_t got = read(tree->children, bytes + kept, sizeof bytes - 1 - kept);
+    for (off_t at = 0;;) {
+        size_t wanted = sizeof bytes - 1 - kept;
+        ssize_t got = pread(tree->children, bytes + kept, wanted, at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             return count;
+        at += got;
         size_t end = kept + (size_t)got;
         bytes[end] = '\0';
         /* A number at the very end may go on in the next part. */
@@ -115,6 +118,10 @@ static size_t children_listed(struct tree *tree)
         bytes[whole] = cut;
         memmove(bytes, bytes + whole, kept);
         if (count == TREE_CHILDREN_MAX)
+            return count;
+        /* A read stops short of what was wanted by more than an entry only where the list ends
+         * (fs/seq_file.c, seq_read_iter: it fills its buffer, a page, as far as there is any). */
+        if ((size_t)got + ENTRY_BYTES_MAX < wanted)
             return count;
     }
 }

@@ -175,6 +175,7 @@ int worker_run(struct worker *worker, const struct policy *policy, const struct 
         .call = call->call,
         .rule = call->rule,
         .has_directory = call->directory >= 0,
+        .tells_start = call->tells_start,
         .argument_count = call->argument_count,
         .environment_count = call->environment_count,
         .grant_count = call->grant_count,

@@ -67,9 +67,10 @@ struct worker_call {
     const int *grants;     /* descriptors of files that this call alone may touch (fs_* = #slot) */
     const uint8_t *grant_access; /* enum policy_access each */
     uint32_t grant_count;
+    bool tells_start;      /* report STARTED: who has no use for it saves waking up */
 };
 
-/* For each call, in this order: STARTED, ENDED, IDLE; or FAILED, IDLE. */
+/* For each call, in this order: STARTED if asked for, ENDED, IDLE; or FAILED, IDLE. */
 enum worker_report_kind {
     REPORT_STARTED, /* the child runs: `pid` */
     REPORT_FAILED,  /* nothing ran: `error` (errno) at `stage` */

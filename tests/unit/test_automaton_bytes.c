@@ -111,7 +111,8 @@ static const char *const patterns[] = {
     "[\\x{7f}-\\x{80}]",
     "[\\x{7ff}-\\x{800}]x",
     "[\\x{ffff}\\x{10000}]",
-    "(?i)stra\303\237e",
+    "(?i)stra\xc3\x9f"
+    "e",
     "[\\x{d7ff}-\\x{e000}]{2}",
     "\\x{10ffff}|\\x{10fffe}a",
     "[\\x{20ac}\\x{20ad}]|\\x{20ac}a",

@@ -84,7 +84,8 @@ static const char *const patterns[] = {
     "[\\x01-\\x1f]",
     "(?:[a-z]{1,20}/){1,10}",
     "x(?:a{2}|b{3})*y",
-    "(?i)stra\303\237e",
+    "(?i)stra\xc3\x9f"
+    "e",
 };
 
 #define PATTERNS (sizeof patterns / sizeof *patterns)
@@ -224,7 +225,8 @@ static void test_mutate(void **state)
     static const char *const texts[] = {"abc",
                                         "",
                                         "x",
-                                        "gr\303\274\303\237e",
+                                        "gr\xc3\xbc\xc3\x9f"
+                                        "e",
                                         "a/b-c",
                                         "\xf4\x8f\xbf\xbf\xed\x9f\xbf\xee\x80\x80\x01"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -857,10 +857,50 @@ static void running_out_of_descriptors_fails_one_call(void **state)
     fixture_end(&f);
 }
 
+static void a_start_is_told_only_if_asked_for(void **state)
+{
+    const struct fixture_call silent = {.silent = true};
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    assert_int_equal(fixture_begin(&f, &silent, SHELL("echo here; exit 3")), 0);
+    struct worker_report report = fixture_report(&f);
+    assert_int_equal(report.kind, REPORT_ENDED);
+    assert_int_equal(WEXITSTATUS(report.status), 3);
+    assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+    assert_int_equal(fixture_begin(&f, NULL, SHELL("exit 4")), 0);
+    assert_int_equal(fixture_report(&f).kind, REPORT_STARTED);
+    assert_int_equal(WEXITSTATUS(fixture_report(&f).status), 4);
+    assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+    fixture_end(&f);
+}
+
+/* More children at the end than one reading of the kernel's list may bring. */
+static void many_that_are_left_are_counted(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    assert_int_equal(fixture_begin(&f, NULL,
+                                   SHELL("for i in $(seq 1000); do sleep 600 & done; exit 5")),
+                     0);
+    assert_int_equal(fixture_report(&f).kind, REPORT_STARTED);
+    struct worker_report report = fixture_report(&f);
+    assert_int_equal(report.kind, REPORT_ENDED);
+    assert_int_equal(report.left, 1000);
+    assert_int_equal(worker_order(&f.worker, ORDER_KILL_TREE, 0), 0);
+    assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_codes_come_back),
+        cmocka_unit_test(a_start_is_told_only_if_asked_for),
+        cmocka_unit_test(many_that_are_left_are_counted),
         cmocka_unit_test(signals_of_the_child_come_back),
         cmocka_unit_test(output_argv_and_environment_arrive),
         cmocka_unit_test(argv0_is_the_callers_not_the_path),

@@ -144,6 +144,7 @@ struct fixture_call {
     const int *grants;
     const uint8_t *grant_access;
     uint32_t grant_count;
+    bool silent; /* no STARTED is asked for */
 };
 
 /* Starts argv (path first, up to NULL); output and errors go to fixture->output_pipe. Returns
@@ -191,6 +192,7 @@ static int fixture_begin(struct fixture *fixture, const struct fixture_call *ext
         .grants = extra->grants,
         .grant_access = extra->grant_access,
         .grant_count = extra->grant_count,
+        .tells_start = !extra->silent,
     };
     int status = worker_run(&fixture->worker, &fixture->policy, &call);
     close(ends[1]);
