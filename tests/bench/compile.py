@@ -1,19 +1,17 @@
-"""Times of the compiler and of the matchers that it makes. Run by `make bench-compile`; prints a
-table. The figures are of this machine and this moment: compare them with one another."""
+"""Times of the compiler and of the matchers that it makes, for bench.py; or by itself (`make
+bench-compile`), which prints a table. The figures are of this machine and this moment: compare them
+with one another."""
 
 import os
 import random
-import resource
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-BUILD = Path(os.environ["SLUICE_BUILD"])
-SLUICEC = BUILD / "sluicec"
+from brokers import ROOT, SLUICEC
 
 
 def patterns(count):
@@ -41,82 +39,107 @@ def rules(count, distinct):
         "".join(lines)
 
 
-def timed(arguments):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    begin = time.monotonic()
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    taken = time.monotonic() - begin
-    if done.returncode:
-        sys.exit(f"{arguments}: {done.stdout.decode()}")
-    return taken, max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-
-
-def compile_row(folder, name, text, limit):
-    source = folder / "bench.rules"
-    source.write_text(text)
-    taken, memory = timed([SLUICEC, source, "-o", folder / "broker"])
-    size = (folder / "broker").stat().st_size
-    print(f"{name:<44} {taken:7.2f} s   {size / 1024:8.0f} KiB   {memory / 1024:6.0f} MiB   "
-          f"target {limit}", flush=True)
-    return size
-
-
 SHIM = """#!/bin/sh
 # Stands before gcc on PATH: keeps the objects of the policy when the broker is linked.
 case " $* " in *" -o broker "*) cp -f ./*_unit*.o "{kept}" ;; esac
 exec {gcc} "$@"
 """
 
+LAUNCH = """
+import os, resource, subprocess, sys, time
+begin = time.monotonic()
+code = subprocess.run(sys.argv[1:]).returncode
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(code, time.monotonic() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024,
+      file=sys.stderr)
+"""
 
-def match_row(folder, count):
-    """Match times of a policy: the very objects that sluicec linked, in a loop."""
-    kept = folder / f"kept{count}"
-    shims = folder / f"shims{count}"
+
+def compile_policy(folder, name, text):
+    """Compiles `text`. Its cost, the broker, the time of each stage, and the objects that the
+    broker was linked from."""
+    kept, shims = folder / f"kept-{name}", folder / f"shims-{name}"
     kept.mkdir()
     shims.mkdir()
     (shims / "gcc").write_text(SHIM.format(kept=kept, gcc=shutil.which("gcc")))
     (shims / "gcc").chmod(0o755)
-    source = folder / f"match{count}.rules"
-    source.write_text(rules(count, min(count, 300)))
-    subprocess.run([SLUICEC, source, "-o", folder / "broker"], check=True,
-                   env=dict(os.environ, PATH=f"{shims}:{os.environ['PATH']}"))
-    harness = folder / f"match{count}.bin"
-    timed(["musl-gcc", "-O1", "-static", "-D_GNU_SOURCE", "-I", ROOT, "-idirafter", "/usr/include",
-           "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu",
-           ROOT / "tests/bench/match.c", *sorted(kept.glob("*.o")), "-o", harness])
+    source, broker = folder / f"{name}.rules", folder / f"broker-{name}"
+    source.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, SLUICEC, "--timings", source, "-o", broker],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, PATH=f"{shims}:{os.environ['PATH']}", CCACHE_DISABLE="1"))
+    *said, last = done.stderr.splitlines()
+    code, wall, processor, memory = last.split()
+    if code != "0":
+        sys.exit(f"{source}: {done.stdout}{done.stderr}")
+    return {"rules": name, "seconds": float(wall), "processor_seconds": float(processor),
+            "peak_bytes": int(memory), "binary_bytes": broker.stat().st_size,
+            "stages": stages(done.stdout.splitlines() + said),
+            "broker": broker, "objects": sorted(kept.glob("*.o"))}
+
+
+def stages(lines):
+    """Milliseconds by stage, as --timings prints them."""
+    found = {}
+    for line in lines:
+        match = re.match(r"^\s*([\d.]+) ms\s+(.+?)\s*$", line)
+        if match:
+            found[match[2]] = float(match[1])
+    return found
+
+
+def match_requests(count):
+    """One that the first rule takes, one that fails at the slot of the last rule, one that no rule
+    begins like."""
     last = count - 1
     program = ["git", "make", "npm", "cargo", "kubectl"][last % 5]
-    lines = [
-        "git\tcommit\t--message\tAdd the first slice\tsrc/main.c",
-        f"{program}\tdo{last // 5}\t--level={last % 7}\tx\tx",
-        "git\tpush\t--force\torigin\tmain",
-    ]
-    answer = subprocess.run([harness], input="\n".join(lines) + "\n", capture_output=True,
-                            text=True, check=True).stdout.split("\n")
-    accept, near, reject = (float(line.split()[2]) for line in answer[:3])
-    assert answer[0].startswith("1 0 "), answer
-    print(f"{count:>7} rules   git commit {accept:7.1f} ns   last rule, refused by its slot "
-          f"{near:7.1f} ns   no rule {reject:7.1f} ns", flush=True)
-    return accept, near, reject
+    return {"git commit, accepted": "git\tcommit\t--message\tAdd the first slice\tsrc/main.c",
+            "last rule, refused by its slot": f"{program}\tdo{last // 5}\t--level={last % 7}\tx\tx",
+            "no rule, refused": "git\tpush\t--force\torigin\tmain"}
+
+
+def harness_make(folder, name, objects):
+    """A program that matches what it reads, from the very objects that sluicec linked."""
+    harness = folder / f"match-{name}"
+    subprocess.run(["musl-gcc", "-O1", "-static", "-D_GNU_SOURCE", "-I", ROOT,
+                    "-idirafter", "/usr/include",
+                    "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu",
+                    ROOT / "tests/bench/match.c", *objects, "-o", harness], check=True)
+    return harness
+
+
+def match_times(harness, requests):
+    """Nanoseconds a match, by name of request."""
+    lines = "".join(line + "\n" for line in requests.values())
+    answer = subprocess.run([harness], input=lines, stdout=subprocess.PIPE, text=True, check=True)
+    times = [line.split() for line in answer.stdout.splitlines()]
+    if times[0][:2] != ["1", "0"]:
+        sys.exit(f"git commit was not taken: {times[0]}")
+    return {name: float(row[2]) for name, row in zip(requests, times)}
+
+
+def policy(count):
+    """`count` rules: with 10,000 of them 500 distinct patterns, else at most 300."""
+    return rules(count - 1, 500 if count >= 10000 else min(count, 300))
 
 
 def main():
     print("compile, rules to binary, with the check of every matcher")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        base = compile_row(folder, "1 rule", "true\n", "-")
-        compile_row(folder, "30 rules, 30 patterns", rules(29, 29), "1 s")
-        size = compile_row(folder, "a class {0,4000}", "echo #a\n  a = [\\x20-\\x7e]{0,4000}\n",
-                           "1 s, 8 KiB more")
-        print(f"    {size - base} bytes more than the one rule without a slot")
-        compile_row(folder, "1,000 rules, 300 patterns", rules(999, 300), "10 s")
-        if "--large" in sys.argv:
-            compile_row(folder, "10,000 rules, 500 patterns", rules(9999, 500), "60 s")
-        print("match, flat in the number of rules (within a factor of 2)")
-        rows = [match_row(folder, count) for count in (10, 1000, 10000)]
-        for column, what in enumerate(("git commit", "last rule", "no rule")):
-            times = [row[column] for row in rows]
-            print(f"    {what}: largest / smallest = {max(times) / min(times):.2f}")
+        one = compile_policy(folder, "1", "true\n")
+        wide = compile_policy(folder, "wide", "echo #a\n  a = [\\x20-\\x7e]{0,4000}\n")
+        print(f"a class {{0,4000}}: {wide['seconds']:.2f} s, "
+              f"{wide['binary_bytes'] - one['binary_bytes']} bytes more than one rule without a slot")
+        for count in (10, 100, 1000, 10000) if "--large" in sys.argv else (10, 100, 1000):
+            row = compile_policy(folder, str(count), policy(count))
+            times = match_times(harness_make(folder, str(count), row["objects"]),
+                                match_requests(count))
+            print(f"{count:>6} rules  {row['seconds']:6.2f} s  {row['peak_bytes'] / 2**20:5.0f} MiB  "
+                  f"{row['binary_bytes'] / 1024:6.0f} KiB   " +
+                  "   ".join(f"{what} {time:.0f} ns" for what, time in times.items()), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
