@@ -353,7 +353,8 @@ mutate:
 # ---- the rest -----------------------------------------------------------------------------------
 
 PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \
-            musl-tools libcmocka-dev graphviz python3 python3-pytest python3-pytest-xdist git jq logrotate
+            musl-tools libcmocka-dev graphviz python3 python3-pytest python3-pytest-xdist git jq logrotate \
+            strace valgrind
 
 .PHONY: deps clean demo install
 demo:

@@ -1,5 +1,7 @@
 /* How long a generated matcher takes: linked with the sources that `sluicec --emit` wrote.
  *
+ *     match [MATCHES]                     of each line, in each of the rounds
+ *
  * Standard input: command lines, a line each, arguments separated by tabs. Prints for each line the
  * verdict, the rule's index and the nanoseconds of one match (the best of several rounds: what the
  * code costs, not what the machine was doing besides). */
@@ -11,7 +13,7 @@
 #include "runtime/include/policy.h"
 
 #define ROUNDS 9
-#define MATCHES 200000u
+#define MATCHES 200000ul
 #define ARGUMENTS_MAX 256
 
 /* Generated code for PCRE2 slots refers to it; the benchmark has none. */
@@ -39,8 +41,9 @@ static uint32_t split(char *line, struct policy_bytes arguments[ARGUMENTS_MAX])
     return count;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const unsigned long matches = argc > 1 ? strtoul(argv[1], NULL, 10) : MATCHES;
     static char line[1 << 20];
     static struct policy_bytes arguments[ARGUMENTS_MAX];
     while (fgets(line, sizeof line, stdin)) {
@@ -50,12 +53,12 @@ int main(void)
         double best = 1e18;
         for (int round = 0; round < ROUNDS; round++) {
             double begin = now();
-            for (uint32_t i = 0; i < MATCHES; i++) {
+            for (unsigned long i = 0; i < matches; i++) {
                 /* The compiler may not assume that the request stays the same. */
                 __asm__ volatile("" : : "r"(&request) : "memory");
                 decision = sluice_policy.match(&request);
             }
-            double taken = (now() - begin) / MATCHES;
+            double taken = (now() - begin) / (double)matches;
             best = taken < best ? taken : best;
         }
         printf("%d %u %.1f\n", (int)decision.verdict, decision.rule, best);
