@@ -71,7 +71,7 @@ LIB              := $(BUILD)/lib/sluice
 
 .PHONY: all
 all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a \
-     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources $(BUILD)/libsluicify.a $(if $(SAN),$(BUILD)/sluicify-sanitized)
+     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources $(BUILD)/libsluicify.a $(if $(SAN),$(BUILD)/sluicify-sanitized $(LIB)/sanitized.o)
 
 $(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
@@ -97,6 +97,10 @@ $(LIB)/verify-glibc.o: $(BUILD)/glibc/runtime/verify/verify.o
 $(BUILD)/libruntime-host.a: $(HOST_OBJECTS) $(patsubst %.c,$(BUILD)/host/%.o,$(filter-out $(CLIENT_MAIN),$(CLIENT_SOURCES)))
 	@rm -f $@
 	ar rcsD $@ $^
+
+# With SAN=1 the brokers of the tests have the sanitizers in them, and these settings.
+$(LIB)/sanitized.o: $(BUILD)/glibc/tests/sanitizer/options.o
+	install -D -m 644 $< $@
 
 # The runtime's sources travel with the compiler: --cc and --target build it for other machines.
 $(LIB)/.sources: $(RUNTIME_SOURCES) runtime/verify/verify.c $(wildcard runtime/*/*.h) $(wildcard runtime/*/*.def)
@@ -143,7 +147,7 @@ $(BUILD)/musl/%.o: %.c
 	$(MUSL_CC) $(RUNTIME) -c -o $@ $<
 $(BUILD)/glibc/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(RUNTIME) -D_FORTIFY_SOURCE=2 -c -o $@ $<
+	$(CC) $(RUNTIME) $(if $(SAN),$(SANITIZE) -g,-D_FORTIFY_SOURCE=2) -c -o $@ $<
 
 $(BUILD)/grammar/%.tab.c $(BUILD)/grammar/%.tab.h: grammar/%.y
 	@mkdir -p $(@D)
@@ -170,6 +174,7 @@ check:
 	$(MAKE) deps
 	$(MAKE) WERROR=-Werror all
 	$(MAKE) WERROR=-Werror unit
+	$(MAKE) WERROR=-Werror replay
 	$(MAKE) end-to-end
 
 # What a confined call costs against a bare spawn, interleaved in one run.

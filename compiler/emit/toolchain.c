@@ -27,6 +27,16 @@ static void arguments_add_all(struct process_context *context, struct arguments 
         arguments_add(context, arguments, items[i]);
 }
 
+/* A compiler that is built with the sanitizers (`make SAN=1`) makes brokers that are, for the tests:
+ * such a broker is neither static nor small, and nothing is promised of it but that it finds bugs. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+static const char *const sanitizers[] = {"-fsanitize=address,undefined",
+                                         "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"};
+
 #define ADD(...)                                                                       \
     arguments_add_all(context, arguments, (const char *const[]){__VA_ARGS__},          \
                       sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
@@ -160,7 +170,7 @@ const char *toolchain_find(struct process_context *context, const struct toolcha
                                          : arena_format(context->arena, "%s-gcc", wishes->target),
                               toolchain);
     }
-    toolchain->kind = wishes->pcre2 ? TOOLCHAIN_GLIBC : TOOLCHAIN_MUSL;
+    toolchain->kind = wishes->pcre2 || SANITIZED ? TOOLCHAIN_GLIBC : TOOLCHAIN_MUSL;
     if (toolchain->kind == TOOLCHAIN_GLIBC)
         return compiler_check(context, "gcc", toolchain);
     return musl_check(context, toolchain);
@@ -189,6 +199,8 @@ void toolchain_compile(struct process_context *context, const struct toolchain *
         /* Kernel headers, last, so that none of glibc's comes before musl's. */
         ADD("-idirafter", "/usr/include", "-idirafter",
             arena_format(context->arena, "/usr/include/%s-linux-gnu", host.machine));
+    } else if (SANITIZED && toolchain->kind == TOOLCHAIN_GLIBC) {
+        arguments_add_all(context, arguments, sanitizers, sizeof sanitizers / sizeof *sanitizers);
     } else {
         ADD("-D_FORTIFY_SOURCE=2");
     }
@@ -227,8 +239,14 @@ void toolchain_link(struct process_context *context, const struct toolchain *too
                                    verify ? "o" : "a"));
     if (toolchain->pcre2 && !verify)
         arguments_add(context, &all, "-l:libpcre2-8.a");
-    ADD(toolchain->linker, "-static-pie", "-s",
+    bool sanitized = SANITIZED && toolchain->kind == TOOLCHAIN_GLIBC;
+    if (sanitized)
+        arguments_add(context, &all, arena_format(context->arena, "%s/sanitized.o",
+                                                  toolchain->runtime));
+    ADD(toolchain->linker, sanitized ? "-pie" : "-static-pie", sanitized ? "-g" : "-s",
         "-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none", "-o", output);
+    if (sanitized)
+        arguments_add_all(context, arguments, sanitizers, sizeof sanitizers / sizeof *sanitizers);
     if (toolchain->kind == TOOLCHAIN_MUSL)
         musl_link(context, toolchain, arguments, &all);
     else

@@ -55,11 +55,11 @@ struct scalar {
 
 static const struct scalar scalars[KEY_COUNT] = {
     [KEY_TIMEOUT] = {1, VALUE_DURATION_MAX_MS, 0, NONE_IS_ZERO},
-    [KEY_STOP_TIMEOUT] = {1, VALUE_DURATION_MAX_MS, 10000},
+    [KEY_STOP_TIMEOUT] = {1, VALUE_DURATION_MAX_MS, .initial = 10000},
     [KEY_CPU_TIME] = {1000, VALUE_DURATION_MAX_MS, LIMIT_UNSET, NONE_IS_UNSET},
     [KEY_MAX_OUTPUT] = {1, VALUE_SIZE_MAX, 0, NONE_IS_ZERO},
-    [KEY_MAX_ACTIVE] = {1, 4096, 64},
-    [KEY_QUEUE] = {0, 4096, 256},
+    [KEY_MAX_ACTIVE] = {1, 4096, .initial = 64},
+    [KEY_QUEUE] = {0, 4096, .initial = 256},
     /* Below a megabyte no program starts at all: such a number lacks its unit. */
     [KEY_MEMORY] = {MEGABYTE, VALUE_SIZE_MAX, LIMIT_UNSET, NONE_IS_UNSET},
     [KEY_FILE_SIZE] = {0, VALUE_SIZE_MAX, LIMIT_UNSET, NONE_IS_UNSET},
@@ -67,8 +67,8 @@ static const struct scalar scalars[KEY_COUNT] = {
     /* Three standard descriptors and one to load the program with; the kernel's own nr_open. */
     [KEY_OPEN_FILES] = {4, 1048576, LIMIT_UNSET, NONE_IS_UNSET},
     [KEY_PROCESSES] = {1, 4194304, LIMIT_UNSET, NONE_IS_UNSET}, /* PID_MAX_LIMIT */
-    [KEY_NICE] = {-20, 19, 0},
-    [KEY_UMASK] = {0, 0777, 022},
+    [KEY_NICE] = {-20, 19, .initial = 0},
+    [KEY_UMASK] = {0, 0777, .initial = 022},
     [KEY_LOG] = {.initial = LOG_FULL, .choices = log_choices},
     [KEY_AUDIT] = {.initial = true, .choices = strict_choices},
     [KEY_CONFINE] = {.initial = true, .choices = strict_choices},

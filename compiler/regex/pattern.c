@@ -96,16 +96,18 @@ static struct pattern *neighbours_join(struct arena *arena, struct pattern *a, s
                           unbounded ? PATTERN_REPEAT_NONE : maximum[0] + maximum[1]);
 }
 
+/* What two neighbours become is a repeat, and may be joined with the one before them in turn: XXX*
+ * is X{2,}. */
 static void sequence_join(struct arena *arena, struct pattern *node)
 {
     size_t kept = 0;
     for (size_t i = 0; i < node->child_count; i++) {
-        struct pattern *joined =
-            kept ? neighbours_join(arena, node->children[kept - 1], node->children[i]) : NULL;
-        if (joined)
-            node->children[kept - 1] = joined;
-        else
-            node->children[kept++] = node->children[i];
+        struct pattern *last = node->children[i], *joined;
+        while (kept && (joined = neighbours_join(arena, node->children[kept - 1], last))) {
+            last = joined;
+            kept--;
+        }
+        node->children[kept++] = last;
     }
     node->child_count = kept;
 }

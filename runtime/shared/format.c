@@ -102,7 +102,7 @@ void text_append_list(struct text *text, const char *format, va_list arguments)
             text_append_char(text, '%');
             break;
         default:
-            assert(!"a conversion that there is");
+            assert(false && "a conversion that there is");
         }
     }
     va_end(source.arguments);

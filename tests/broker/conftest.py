@@ -20,6 +20,18 @@ import wire  # noqa: E402
 BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "measures_memory: of a broker without the sanitizers, which "
+                                       "keep memory of their own")
+
+
+def pytest_collection_modifyitems(items):
+    if b"__asan_init" in (BUILD / "sluicec").read_bytes():
+        for item in items:
+            if item.get_closest_marker("measures_memory"):
+                item.add_marker(pytest.mark.skip(reason="the sanitizers keep memory of their own"))
+
+
 class Compiler:
     """sluicec, with each rules text compiled once a session."""
 

@@ -219,6 +219,7 @@ def test_nothing_is_left_after_many_calls(sh):
     assert sh.descriptors() <= before + 2  # at most one more idle worker
 
 
+@pytest.mark.measures_memory
 def test_an_idle_broker_is_small(sh):
     assert sh.call("sh", "-c", "true").status == 0
     assert sh.private_kib() < 700

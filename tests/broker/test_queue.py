@@ -72,6 +72,7 @@ def test_a_refusal_does_not_wait(start_broker, home):
     close(first)
 
 
+@pytest.mark.measures_memory
 def test_large_requests_wait_whole(start_broker, home):
     broker = start_broker("sh -c #script #words...\n  allow_any = script, words\n\n" + SH,
                           "max_active = 1\nqueue = 300")
@@ -92,6 +93,7 @@ def test_large_requests_wait_whole(start_broker, home):
     wait_for(lambda: broker.private_kib() < 1200, "the memory to be given back")
 
 
+@pytest.mark.measures_memory
 def test_the_memory_of_waiting_calls_is_bounded(start_broker, home):
     rules = "sh -c #script #words...\n  allow_any = script, words\n  allow_max = words:65536\n\n"
     broker = start_broker(rules + SH, "max_active = 1\nqueue = 4096")

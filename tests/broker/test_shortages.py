@@ -92,6 +92,7 @@ def test_processes_run_out(start_limited, home):
     assert len(broker.events("start")) == len(broker.events("exit"))
 
 
+@pytest.mark.measures_memory
 def test_memory_runs_out(start_limited, home):
     rules = "sh -c #script #words...\n  allow_any = script, words\n  allow_max = words:65536\n\n" + SH
     broker = start_limited(rules, "max_active = 1\nqueue = 4096",

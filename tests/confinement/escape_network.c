@@ -39,7 +39,7 @@ static long tcp_fast_open(const char *port)
 static long tcp_fast_open_message(const char *port)
 {
     struct sockaddr_in address = loopback(port);
-    struct iovec part = {.iov_base = "x", .iov_len = 1};
+    struct iovec part = {.iov_base = (char[]){'x'}, .iov_len = 1};
     struct msghdr message = {.msg_name = &address,
                              .msg_namelen = sizeof address,
                              .msg_iov = &part,

@@ -106,7 +106,7 @@ static const char *file_text(struct arena *arena, const char *path)
 {
     const char *text;
     size_t length;
-    assert_null(file_read(arena, path, 1024 * 1024, &text, &length));
+    assert_null(file_read(arena, path, 64 * 1024 * 1024, &text, &length));
     return text;
 }
 

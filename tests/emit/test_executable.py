@@ -23,6 +23,7 @@ def readelf(broker, *options):
                           encoding="utf-8", env={**os.environ, "LC_ALL": "C"}, check=True).stdout
 
 
+@pytest.mark.usual_toolchain
 def test_it_is_a_static_position_independent_executable(broker):
     assert re.search(r"Type:\s+DYN \(Position-Independent Executable file\)", readelf(broker, "-h"))
     assert "INTERP" not in readelf(broker, "-l")
@@ -51,6 +52,7 @@ def sluicec_library():
     return BUILD / "lib/sluice"
 
 
+@pytest.mark.usual_toolchain
 def test_it_is_stripped_and_has_no_build_id(broker):
     sections = readelf(broker, "-S")
     assert ".symtab" not in sections
@@ -58,6 +60,7 @@ def test_it_is_stripped_and_has_no_build_id(broker):
     assert ".debug" not in sections
 
 
+@pytest.mark.usual_toolchain
 def test_it_names_no_folder_of_the_build(broker, tmp_path):
     text = broker.read_bytes()
     assert b"/tmp" not in text.replace(b"/tmp\0", b"")  # @tmp is a path that brokers know
@@ -65,6 +68,7 @@ def test_it_names_no_folder_of_the_build(broker, tmp_path):
     assert b"sluicec." not in text
 
 
+@pytest.mark.usual_toolchain
 def test_agent_rules_add_little(tmp_path):
     agent = compiled(tmp_path, (ROOT / "examples/agent.rules").read_text(), "agent")
     least = compiled(tmp_path, "true\n", "least")

@@ -75,11 +75,13 @@ def test_no_re2c(place):
     assert_failed(place, done, "re2c is needed and not in PATH: install it")
 
 
+@pytest.mark.usual_toolchain
 def test_no_musl_gcc(place):
     done = compile_in(place, path=only(place, "gcc", "re2c"))
     assert_failed(place, done, "musl-gcc and musl's libc.a are needed", "--cc gcc")
 
 
+@pytest.mark.usual_toolchain
 def test_no_gcc(place):
     done = compile_in(place, path=only(place, "musl-gcc", "re2c"))
     assert_failed(place, done, "gcc is needed to link")
@@ -109,8 +111,9 @@ def test_a_relative_folder_in_path_is_not_looked_into(place):
     assert_failed(place, done, "re2c is needed and not in PATH")
 
 
-@pytest.mark.parametrize("name, about", [("re2c", "patterns/"), ("musl-gcc", ""),
-                                         ("gcc", "")])
+@pytest.mark.parametrize("name, about", [
+    ("re2c", "patterns/"), pytest.param("musl-gcc", "", marks=pytest.mark.usual_toolchain),
+    ("gcc", "")])
 def test_a_tool_that_fails(place, name, about):
     tool(place, name, "echo 'no luck today' >&2\necho 'none at all' >&2\nexit 3\n")
     done = compile_in(place)
@@ -118,7 +121,8 @@ def test_a_tool_that_fails(place, name, about):
     assert done.stderr.split("\n")[1:] == ["    no luck today", "    none at all", ""]
 
 
-@pytest.mark.parametrize("name", ["re2c", "musl-gcc"])
+@pytest.mark.parametrize("name", [
+    "re2c", pytest.param("musl-gcc", marks=pytest.mark.usual_toolchain)])
 def test_a_tool_that_is_killed(place, name):
     tool(place, name, "kill -9 $$\n")
     assert_failed(place, compile_in(place), f"{name} was killed by signal 9 (Killed)")

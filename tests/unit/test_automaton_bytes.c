@@ -111,8 +111,7 @@ static const char *const patterns[] = {
     "[\\x{7f}-\\x{80}]",
     "[\\x{7ff}-\\x{800}]x",
     "[\\x{ffff}\\x{10000}]",
-    "(?i)stra\xc3\x9f"
-    "e",
+    "(?i)stra\303\237e",
     "[\\x{d7ff}-\\x{e000}]{2}",
     "\\x{10ffff}|\\x{10fffe}a",
     "[\\x{20ac}\\x{20ad}]|\\x{20ac}a",

@@ -84,8 +84,7 @@ static const char *const patterns[] = {
     "[\\x01-\\x1f]",
     "(?:[a-z]{1,20}/){1,10}",
     "x(?:a{2}|b{3})*y",
-    "(?i)stra\xc3\x9f"
-    "e",
+    "(?i)stra\303\237e",
 };
 
 #define PATTERNS (sizeof patterns / sizeof *patterns)
@@ -225,8 +224,7 @@ static void test_mutate(void **state)
     static const char *const texts[] = {"abc",
                                         "",
                                         "x",
-                                        "gr\xc3\xbc\xc3\x9f"
-                                        "e",
+                                        "gr\303\274\303\237e",
                                         "a/b-c",
                                         "\xf4\x8f\xbf\xbf\xed\x9f\xbf\xee\x80\x80\x01"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
