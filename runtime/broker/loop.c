@@ -19,6 +19,8 @@
 #include "runtime/shared/descriptors.h"
 
 #define EVENTS_PER_TURN 64
+/* Thousands of silent peers may be due at once; who has something to say comes in between. */
+#define TIMERS_PER_TURN 64
 /* After the calls were told to end: SIGKILL, and a moment for the last reports. */
 #define STOP_PATIENCE_MS (KILL_AFTER_MS + 1000u)
 
@@ -247,7 +249,9 @@ void loop_run(struct broker *broker)
         for (int i = 0; i < count; i++)
             event_handle(broker, &events[i]);
         struct timer *timer;
-        while ((timer = timers_take_due(&broker->timers, broker->now)) != NULL)
+        for (int i = 0; i < TIMERS_PER_TURN &&
+                        (timer = timers_take_due(&broker->timers, broker->now)) != NULL;
+             i++)
             timer_handle(broker, timer);
         unread = connections_continue(broker);
         calls_start_waiting(broker);
