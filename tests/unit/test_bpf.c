@@ -227,6 +227,8 @@ static const uint64_t interesting[][6] = {
     {AF_INET, SOCK_STREAM, 262 /* MPTCP */},
     {AF_INET, SOCK_STREAM, 132 /* SCTP */},
     {AF_INET, SOCK_DGRAM, 17},
+    {AF_INET, SOCK_DGRAM},
+    {AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC},
     {AF_INET, SOCK_RAW, 1},
     {AF_INET6, SOCK_STREAM, 6},
     {AF_INET6, SOCK_SEQPACKET, 132},
