@@ -48,52 +48,66 @@ def test_a_call_that_fails_breaks_nothing(binary):
     assert sum(came) > 0.9 * len(came), "most faults must come"
 
 
-def test_a_caller_whose_credentials_cannot_be_read_is_refused(binary):
-    scenario.become_subreaper()
-    sites = runtime.Sites(binary)
-    run = scenario.Run(binary)
-    try:
-        assert run.start()
-        assert run.cycle(True)
-        (place,) = [place for place in run.faults.counts()
-                    if place.name == "getsockopt" and sites.name(place).endswith("peer_read")]
-        run.faults.arm(place, 1, errno.EACCES)
-        ran = run.ran()
-        assert run.call("plain") == wire.PEER
-        assert run.faults.fired == 1 and run.ran() == ran
-        (event,) = [event for event in run.events() if event.get("reason") == "peer_unknown"]
-        assert event["uid"] is None and event["pid"] is None
-        run.stop()
-    finally:
-        run.kill()
-
-
-def test_what_must_hold_is_looked_at(binary):
-    """The checks themselves: a run in which each of them is made untrue is told of."""
+@pytest.fixture
+def run(binary):
+    """A broker that has gone through the calls once."""
     scenario.become_subreaper()
     run = scenario.Run(binary)
     try:
         assert run.start()
         run.cycle(True)
-        run.check_manifest(0)
-        ran = run.home / "work" / "ran"
-        whole = ran.read_text()
-        ran.write_text(whole + "nobody-9\n")
-        with pytest.raises(scenario.Broken, match="without a start"):
-            run.check_manifest(0)
-        ran.write_text(whole + whole.split()[0] + "\n")
-        with pytest.raises(scenario.Broken, match="ran twice"):
-            run.check_manifest(0)
-        ran.write_text(whole)
-        manifest = run.home / "log" / "manifest.jsonl"
-        lines = manifest.read_text().splitlines(keepends=True)
-        manifest.write_text("".join(line for line in lines if '"exit"' not in line))
-        with pytest.raises(scenario.Broken, match="without an end"):
-            run.check_manifest(1)
-        manifest.write_text("".join(lines))
-        os.kill(run.process.pid, 9)
-        run.process.wait()
-        with pytest.raises(scenario.Broken, match="ended with"):
-            run.check_alive()
+        yield run
     finally:
         run.kill()
+
+
+def arm(run, binary, call, function, error):
+    """The next `call` of that function fails."""
+    sites = runtime.Sites(binary)
+    (place,) = [place for place in run.faults.counts()
+                if place.name == call and sites.name(place).split()[-1] == function]
+    run.faults.arm(place, 1, error)
+
+
+def test_a_caller_whose_credentials_cannot_be_read_is_refused(run, binary):
+    arm(run, binary, "getsockopt", "peer_read", errno.EACCES)
+    ran = run.ran()
+    assert run.call("plain") == wire.PEER
+    assert run.faults.fired == 1
+    (event,) = [event for event in run.events() if event.get("reason") == "peer_unknown"]
+    assert event["uid"] is None and event["pid"] is None
+    run.stop()
+    assert run.ran() == ran
+
+
+def test_nothing_runs_whose_start_cannot_be_written(run, binary):
+    arm(run, binary, "writev", "manifest_append", errno.ENOSPC)
+    ran = run.ran()
+    assert run.call("plain") == wire.AUDIT
+    assert run.faults.fired == 1
+    run.stop()  # and whatever was on its way has ended
+    assert run.ran() == ran
+
+
+def test_what_must_hold_is_looked_at(run):
+    """The checks themselves: a run in which each of them is made untrue is told of."""
+    run.check_manifest(0)
+    ran = run.home / "work" / "ran"
+    whole = ran.read_text()
+    ran.write_text(whole + "nobody-9\n")
+    with pytest.raises(scenario.Broken, match="without a start"):
+        run.check_manifest(0)
+    ran.write_text(whole + whole.split()[0] + "\n")
+    with pytest.raises(scenario.Broken, match="ran twice"):
+        run.check_manifest(0)
+    ran.write_text(whole)
+    manifest = run.home / "log" / "manifest.jsonl"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if '"exit"' not in line))
+    with pytest.raises(scenario.Broken, match="without an end"):
+        run.check_manifest(1)
+    manifest.write_text("".join(lines))
+    os.kill(run.process.pid, 9)
+    run.process.wait()
+    with pytest.raises(scenario.Broken, match="ended with"):
+        run.check_alive()

@@ -14,6 +14,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD_PATIENCE = 600  # seconds
-TEST_PATIENCE = 180
+TEST_PATIENCE = 90
 LEAST = 60  # mutations that there have to be
 
 
@@ -112,23 +113,28 @@ class Scratch:
             command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
                        *shlex.split(mutation.pytest)]
         environment = dict(os.environ, SLUICE_BUILD=str(self.build))
+        done = subprocess.Popen(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                start_new_session=True)
         try:
-            done = subprocess.run(command, cwd=self.folder, env=environment,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  timeout=TEST_PATIENCE)
+            output = done.communicate(timeout=TEST_PATIENCE)[0].decode(errors="replace")
         except subprocess.TimeoutExpired:
+            os.killpg(done.pid, signal.SIGKILL)  # it and what it has forked
+            done.communicate()
             return False, f"no end within {TEST_PATIENCE} s"
-        output = done.stdout.decode(errors="replace")
         if mutation.pytest and done.returncode not in (0, 1):
             raise Broken(f"{mutation.name}: pytest ran no test:\n{output[-2000:]}")
         return done.returncode == 0, output
 
     def apply(self, mutation):
+        """Returns what was there, for restore()."""
         path = self.folder / mutation.file
-        path.write_text(path.read_text().replace(mutation.old, mutation.new))
+        whole = path.read_text()
+        path.write_text(whole.replace(mutation.old, mutation.new))
+        return whole
 
-    def restore(self, mutation):
-        shutil.copyfile(ROOT / mutation.file, self.folder / mutation.file)
+    def restore(self, mutation, whole):
+        (self.folder / mutation.file).write_text(whole)
 
 
 def reason_of(output):
@@ -152,12 +158,12 @@ def try_all(scratch, mutations):
                 raise Broken(f"{mutation.test()} fails on the code as it is:\n{output[-3000:]}")
             seen_to_pass.add(mutation.test())
         started = time.monotonic()
-        scratch.apply(mutation)
+        whole = scratch.apply(mutation)
         try:
             problem = scratch.build_for(mutation)
             passed, output = (None, problem) if problem else scratch.run(mutation)
         finally:
-            scratch.restore(mutation)
+            scratch.restore(mutation, whole)
         if problem:
             wrong += 1
             verdict = f"DOES NOT BUILD: {problem[-400:]}"
