@@ -304,6 +304,7 @@ void confinement_init(struct buffer *out, const struct model_confinement *confin
     ports_init(out, "bind_ports", "bind_count", confinement->bind_ports, confinement->bind_count);
     flag_init(out, "unix_none", confinement->unix_none);
     flag_init(out, "signals_own", confinement->signals_own);
+    flag_init(out, "signals_implied", confinement->signals_implied);
     buffer_format(out, FIELD ".metadata = %s,\n", metadata[confinement->metadata]);
     limits_init(out, &confinement->limits);
     if (confinement->nice)

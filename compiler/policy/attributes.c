@@ -111,7 +111,7 @@ bool attributes_check_caller_lines(struct check *check, const struct settings *s
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 /* Nothing that a call started may outlive its timeout; without one there is no such moment. */
-static enum policy_kill kill_in_force(const struct settings *settings)
+enum policy_kill attributes_kill(const struct settings *settings)
 {
     if (settings->place[KEY_KILL].begin != SPAN_NONE.begin)
         return (enum policy_kill)settings->number[KEY_KILL];
@@ -133,7 +133,7 @@ static struct model_attributes read_plain(const struct settings *settings)
         .refuse = (uint32_t)settings->number[KEY_REFUSE],
         .forward = settings->number[KEY_FORWARD],
         .on_disconnect = (enum policy_disconnect)settings->number[KEY_ON_DISCONNECT],
-        .kill = kill_in_force(settings),
+        .kill = attributes_kill(settings),
         .umask = (uint32_t)settings->number[KEY_UMASK],
     };
 }

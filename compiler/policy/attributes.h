@@ -16,4 +16,7 @@ bool attributes_check_defaults(struct check *check, const struct settings *defau
 /* Every `env.NAME` line of a rule needs NAME in env_from_caller. */
 bool attributes_check_caller_lines(struct check *check, const struct settings *settings);
 
+/* What becomes of the processes that a call leaves: as written, else by whether it has a timeout. */
+enum policy_kill attributes_kill(const struct settings *settings);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
+#include "compiler/policy/attributes.h"
 #include "compiler/policy/intern.h"
 
 /* Bytes of a confinement's name. */
@@ -136,6 +137,13 @@ static enum policy_metadata metadata_in_force(const struct settings *settings)
     if (writes)
         return METADATA_WITHIN;
     return confines_files(settings) ? METADATA_DENY : METADATA_ALLOW;
+}
+
+/* A kill that nobody outruns needs a tree in which nobody can be signalled but its own. */
+static bool implies_own_signals(const struct settings *settings)
+{
+    return !is_written(settings, KEY_SIGNALS) && !settings->number[KEY_NEW_PRIVS] &&
+           attributes_kill(settings) != KILL_GROUP;
 }
 
 static int compare_texts(const char *a, const char *b)
@@ -359,7 +367,8 @@ static struct model_confinement read_confinement(struct check *check,
         .bind_ports = settings->bind.items,
         .bind_count = settings->bind.count,
         .unix_none = settings->number[KEY_UNIX],
-        .signals_own = settings->number[KEY_SIGNALS],
+        .signals_own = settings->number[KEY_SIGNALS] || implies_own_signals(settings),
+        .signals_implied = implies_own_signals(settings),
         .metadata = metadata_in_force(settings),
         .limits = limits_of(settings),
         .nice = (int32_t)(int64_t)settings->number[KEY_NICE],
@@ -395,9 +404,9 @@ static void spell(struct buffer *key, const struct model_confinement *confinemen
         key_template(key, &confinement->denies[i]);
     key_ports(key, confinement->connect_ports, confinement->connect_count);
     key_ports(key, confinement->bind_ports, confinement->bind_count);
-    buffer_format(key, "%u %d %d %d %d %d ", confinement->protect, confinement->net_none,
+    buffer_format(key, "%u %d %d %d %d %d %d ", confinement->protect, confinement->net_none,
                   confinement->net_ports, confinement->unix_none, confinement->signals_own,
-                  (int)confinement->metadata);
+                  confinement->signals_implied, (int)confinement->metadata);
     key_number(key, confinement->limits.memory);
     key_number(key, confinement->limits.cpu_time);
     key_number(key, confinement->limits.open_files);

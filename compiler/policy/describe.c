@@ -208,6 +208,12 @@ static bool is_initial_metadata(const struct model_confinement *confinement)
            (confinement->confines_files ? METADATA_DENY : METADATA_ALLOW);
 }
 
+static bool is_initial_signals(const struct model_rule *rule)
+{
+    return rule->confinement->signals_own ==
+           (rule->attributes->kill != KILL_GROUP && !rule->confinement->new_privs);
+}
+
 static void add_syscalls(struct arena *arena, struct descriptions *all,
                          const struct model_confinement *confinement)
 {
@@ -250,6 +256,7 @@ struct descriptions describe_confinement(struct arena *arena, const struct model
     all.items[all.count - 1].initial = is_initial_metadata(confinement);
     add_number(arena, &all, KEY_UNIX, confinement->unix_none);
     add_number(arena, &all, KEY_SIGNALS, confinement->signals_own);
+    all.items[all.count - 1].initial = is_initial_signals(rule);
     add_syscalls(arena, &all, confinement);
     add_limits(arena, &all, &confinement->limits);
     add_number(arena, &all, KEY_NICE, (uint64_t)(int64_t)confinement->nice);

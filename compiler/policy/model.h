@@ -164,6 +164,7 @@ struct model_confinement {
     const uint16_t *connect_ports, *bind_ports; /* sorted */
     size_t connect_count, bind_count;
     bool unix_none, signals_own;
+    bool signals_implied; /* own only because of kill: a kernel that cannot is put up with */
     enum policy_metadata metadata;
     struct policy_limits limits;
     int32_t nice;

@@ -219,7 +219,8 @@ struct policy_confinement {
     const uint16_t *bind_ports;
     uint32_t bind_count;
     bool unix_none;                    /* unix = none: abstract sockets are out of reach too */
-    bool signals_own;                  /* signals = own */
+    bool signals_own;                  /* signals = own, written or by kill = tree */
+    bool signals_implied;              /* ... by kill alone: a kernel that cannot does without */
     enum policy_metadata metadata;
     struct policy_limits limits;
     int32_t nice;                      /* 0: unchanged */

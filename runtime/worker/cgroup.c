@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -23,6 +24,7 @@
 #define BROKER_GROUP "sluice-broker"
 #define WORKER_GROUP "sluice-worker-"
 #define LINE_BYTES 4096
+#define ATTEMPTS_MAX 16 /* to make a group that nobody takes away */
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
@@ -135,7 +137,7 @@ void cgroup_find(struct confinement_host *host)
     char path[LINE_BYTES], controllers[LINE_BYTES];
 
     host->cgroup = -1;
-    host->cgroup_memory = host->cgroup_processes = false;
+    host->cgroup_kill = host->cgroup_memory = host->cgroup_processes = false;
     if (!own_group_path(path))
         return;
     cleanup_fd int group = group_open(path);
@@ -144,8 +146,8 @@ void cgroup_find(struct confinement_host *host)
         return;
     host->cgroup_memory = has_word(controllers, "memory");
     host->cgroup_processes = has_word(controllers, "pids");
-    if (host->cgroup_memory || host->cgroup_processes)
-        host->cgroup = descriptor_steal(&group);
+    host->cgroup_kill = faccessat(group, "cgroup.kill", W_OK, AT_EACCESS) == 0;
+    host->cgroup = descriptor_steal(&group);
 }
 
 int cgroup_divide(const struct confinement_host *host)
@@ -165,7 +167,14 @@ int cgroup_divide(const struct confinement_host *host)
 /* ---- a worker's group ------------------------------------------------------------------------ */
 
 /* A group cannot be removed by who is in it, so each worker removes those of the dead. Those of the
- * living are busy (EBUSY). */
+ * living are busy (EBUSY), or, with nobody in them for a moment, locked. */
+static void group_sweep(int parent, const char *name)
+{
+    cleanup_fd int group = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (group >= 0 && flock(group, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(parent, name, AT_REMOVEDIR);
+}
+
 static void groups_sweep(int parent)
 {
     char entries[4096] __attribute__((aligned(8)));
@@ -178,7 +187,7 @@ static void groups_sweep(int parent)
             const struct dirent64 *entry = (const void *)(entries + at);
             at += entry->d_reclen;
             if (strncmp(entry->d_name, WORKER_GROUP, strlen(WORKER_GROUP)) == 0)
-                unlinkat(parent, entry->d_name, AT_REMOVEDIR);
+                group_sweep(parent, entry->d_name);
         }
     }
 }
@@ -207,21 +216,16 @@ static int group_make(int parent)
     text_append_hex(&text, chance, 16);
     if (mkdirat(parent, name, 0755) < 0)
         return -errno;
-    int group = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return group < 0 ? -errno : group;
+    cleanup_fd int group = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (group < 0 || flock(group, LOCK_SH | LOCK_NB) < 0)
+        return -errno;
+    return descriptor_steal(&group);
 }
 
-int cgroup_enter(const struct confinement_host *host, const struct policy_limits *limits,
-                 struct cgroup *cgroup)
+static int groups_limit(const struct confinement_host *host, const struct policy_limits *limits,
+                        struct cgroup *cgroup)
 {
-    *cgroup = (struct cgroup){.processes = -1, .limit = "max"};
-    if (host->cgroup < 0)
-        return 0;
-    groups_sweep(host->cgroup);
-    cleanup_fd int group = group_make(host->cgroup);
-    if (group < 0)
-        return group;
-    int status = 0;
+    int group = cgroup->files[CGROUP_SELF], status = 0;
     if (host->cgroup_memory) {
         status = group_limit(group, "memory.max", limits->memory);
         /* Without this the rest would go to swap. Kernels without swap have no such file. */
@@ -239,23 +243,94 @@ int cgroup_enter(const struct confinement_host *host, const struct policy_limits
         else
             text_append_unsigned(&text, limits->processes + 1);
         status = group_write(group, "pids.max", cgroup->limit);
-        if (status == 0)
-            cgroup->processes = openat(group, "pids.max", O_WRONLY | O_CLOEXEC);
-        if (status == 0 && cgroup->processes < 0)
-            status = -errno;
     }
-    return status < 0 ? status : group_write(group, "cgroup.procs", "0");
+    return status;
 }
 
-bool cgroup_forbid_forks(const struct cgroup *cgroup)
+/* The files that a worker writes later, when it may have no name for them any more. */
+static int files_open(const struct confinement_host *host, struct cgroup *cgroup)
 {
-    return cgroup->processes >= 0 && pwrite(cgroup->processes, "0", 1, 0) == 1;
+    const struct {
+        enum cgroup_file file;
+        bool wanted;
+        int group;
+        const char *name;
+    } all[] = {
+        {CGROUP_PIDS_MAX, host->cgroup_processes, cgroup->files[CGROUP_SELF], "pids.max"},
+        {CGROUP_KILL, host->cgroup_kill, cgroup->files[CGROUP_SELF], "cgroup.kill"},
+        {CGROUP_PROCS, true, cgroup->files[CGROUP_SELF], "cgroup.procs"},
+        {CGROUP_ELSEWHERE, true, host->cgroup, BROKER_GROUP "/cgroup.procs"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!all[i].wanted)
+            continue;
+        int file = openat(all[i].group, all[i].name, O_WRONLY | O_CLOEXEC);
+        if (file < 0)
+            return -errno;
+        cgroup->files[all[i].file] = file;
+    }
+    return 0;
 }
 
-void cgroup_allow_forks(const struct cgroup *cgroup)
+static int group_enter_new(const struct confinement_host *host, const struct policy_limits *limits,
+                           struct cgroup *cgroup)
 {
-    ssize_t length = (ssize_t)strlen(cgroup->limit);
-    /* Failing leaves a worker that can start nothing: its next call says so (STAGE_CLONE). */
-    if (cgroup->processes >= 0 && pwrite(cgroup->processes, cgroup->limit, (size_t)length, 0) < 0)
-        return;
+    cgroup->files[CGROUP_SELF] = group_make(host->cgroup);
+    if (cgroup->files[CGROUP_SELF] < 0)
+        return cgroup->files[CGROUP_SELF];
+    int status = groups_limit(host, limits, cgroup);
+    if (status == 0)
+        status = files_open(host, cgroup);
+    if (status == 0)
+        status = write_whole(cgroup->files[CGROUP_PROCS], "0", 1);
+    if (status < 0)
+        for (size_t i = 0; i < CGROUP_FILES; i++)
+            descriptor_close(&cgroup->files[i]);
+    return status;
+}
+
+int cgroup_enter(const struct confinement_host *host, const struct policy_limits *limits,
+                 struct cgroup *cgroup)
+{
+    int status = 0;
+
+    *cgroup = (struct cgroup){.files = {-1, -1, -1, -1, -1}, .limit = "max"};
+    if (host->cgroup < 0)
+        return 0;
+    groups_sweep(host->cgroup);
+    /* Another worker's sweep may take a group between its making and its lock. */
+    for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        status = group_enter_new(host, limits, cgroup);
+        if (status != -ENOENT && status != -ENODEV && status != -EWOULDBLOCK)
+            return status;
+    }
+    return status;
+}
+
+/* ---- ending all of a group ------------------------------------------------------------------- */
+
+static bool file_put(const struct cgroup *cgroup, enum cgroup_file file, const char *text)
+{
+    ssize_t length = (ssize_t)strlen(text);
+    return cgroup->files[file] >= 0 &&
+           pwrite(cgroup->files[file], text, (size_t)length, 0) == length;
+}
+
+void cgroup_kill_begin(struct cgroup *cgroup)
+{
+    if (cgroup->files[CGROUP_KILL] >= 0 && !cgroup->elsewhere)
+        cgroup->elsewhere = file_put(cgroup, CGROUP_ELSEWHERE, "0");
+    if (cgroup->elsewhere)
+        file_put(cgroup, CGROUP_KILL, "1");
+    file_put(cgroup, CGROUP_PIDS_MAX, "0");
+}
+
+int cgroup_kill_end(struct cgroup *cgroup)
+{
+    if (cgroup->files[CGROUP_PIDS_MAX] >= 0 && !file_put(cgroup, CGROUP_PIDS_MAX, cgroup->limit))
+        return -errno;
+    if (cgroup->elsewhere && !file_put(cgroup, CGROUP_PROCS, "0"))
+        return -errno;
+    cgroup->elsewhere = false;
+    return 0;
 }

@@ -176,7 +176,7 @@ static void layer_prepare(struct preparing *preparing)
     if (confinement->signals_own) {
         if (abi >= 6)
             setup->layer.scoped |= SCOPE_SIGNAL;
-        else if (!(setup->namespaces & CLONE_NEWPID))
+        else if (!(setup->namespaces & CLONE_NEWPID) && !confinement->signals_implied)
             preparing_tell(preparing, CONFINEMENT_MISSING,
                            "signals = own: this kernel's Landlock does not scope signals (ABI 6,"
                            " Linux 6.12)",
@@ -223,6 +223,34 @@ static void filter_prepare(struct preparing *preparing)
     else
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "syscalls, net, unix, metadata: this kernel has no seccomp filters", NULL);
+}
+
+/* Whether some rule with this confinement has its tree killed. */
+static bool kills_trees(const struct preparing *preparing)
+{
+    const struct policy *policy = preparing->policy;
+    for (uint32_t i = 0; i < policy->rule_count; i++)
+        if (policy->rules[i].confinement == preparing->setup->confinement &&
+            policy->rules[i].attributes->kill != KILL_GROUP)
+            return true;
+    return false;
+}
+
+/* Without one of the three, a call's processes are found and killed one by one (tree.h). */
+static void kill_tell(struct preparing *preparing)
+{
+    const struct confinement_setup *setup = preparing->setup;
+    if (setup->scopes_worker || (setup->namespaces & CLONE_NEWPID) ||
+        preparing->host->cgroup_kill || !kills_trees(preparing))
+        return;
+    preparing_tell(preparing, CONFINEMENT_NOTE, "kill = tree: ",
+                   setup->confinement->new_privs ? "new_privs = allow"
+                   : preparing->host->landlock_abi < 6
+                       ? "this kernel does not scope signals (Landlock ABI 6, Linux 6.12)"
+                       : "signals = inherit",
+                   ", no isolate = pid, and no cgroup is delegated: processes are ended one by one;"
+                   " a program that forks away fast enough may stay ahead for a while",
+                   NULL);
 }
 
 /* What nice(2) would say. setrlimit(2), RLIMIT_NICE: the ceiling is 20 minus the limit. */
@@ -297,6 +325,7 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     layer_neutral(&preparing);
     layer_thin(&preparing);
     limits_tell(&preparing);
+    kill_tell(&preparing);
     if (preparing.refused) {
         confinement_release(setup);
         return NULL;

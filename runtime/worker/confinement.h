@@ -31,6 +31,7 @@ struct confinement_host {
     bool process_list;         /* /proc tells a process's children: kill = tree needs it */
     int cgroup;                /* descriptor of a cgroup v2 that is ours to divide, or -1 */
     bool cgroup_memory, cgroup_processes; /* its controllers */
+    bool cgroup_kill;          /* ... and all of a group can be killed at once (Linux 5.14) */
     struct rlimit open_files;  /* RLIMIT_NOFILE for children: what the broker itself was started
                                 * with. Read before raising it; hand it over on a re-exec. */
 };

@@ -51,9 +51,10 @@ static size_t collect(const struct setup_objects *objects, int *kept, size_t cou
     return count;
 }
 
-int prelude_descriptors(const struct confinement_setup *setup, int control, int also)
+int prelude_descriptors(const struct confinement_setup *setup, int control, const int *also,
+                        size_t also_count)
 {
-    int kept[SETUP_OBJECTS_MAX + 2];
+    int kept[SETUP_OBJECTS_MAX + 1 + PRELUDE_ALSO_MAX];
     size_t count = 0;
 
     count = collect(&setup->grants, kept, count);
@@ -62,8 +63,9 @@ int prelude_descriptors(const struct confinement_setup *setup, int control, int 
     count = collect(&setup->hidden, kept, count);
     count = collect(&setup->guarded, kept, count);
     kept[count++] = control;
-    if (also >= 0)
-        kept[count++] = also;
+    for (size_t i = 0; i < also_count && i < PRELUDE_ALSO_MAX; i++)
+        if (also[i] >= 0)
+            kept[count++] = also[i];
     qsort(kept, count, sizeof kept[0], by_number);
 
     unsigned next = 3;

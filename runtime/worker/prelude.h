@@ -5,11 +5,15 @@
 #ifndef SLUICE_PRELUDE_H
 #define SLUICE_PRELUDE_H
 
+#include <stddef.h>
+
 struct confinement_setup;
 
-/* Closes every descriptor but `control`, `also` (-1: none) and the setup's own; 0, 1 and 2 become
- * /dev/null. Returns 0 or a negative errno. */
-int prelude_descriptors(const struct confinement_setup *setup, int control, int also);
+/* Closes every descriptor but `control`, those of `also` (-1: none; at most PRELUDE_ALSO_MAX) and the
+ * setup's own; 0, 1 and 2 become /dev/null. Returns 0 or a negative errno. */
+#define PRELUDE_ALSO_MAX 8
+int prelude_descriptors(const struct confinement_setup *setup, int control, const int *also,
+                        size_t also_count);
 
 /* A session of its own without a terminal, every signal at its default and blocked (a stop of the
  * whole service must not take the workers before their calls), subreaper of what it will start, out

@@ -60,10 +60,10 @@ struct serving {
     /* the call */
     uint64_t call;
     const struct policy_attributes *attributes;
-    pid_t leader; /* the direct child, unreaped; 0: idle */
+    bool running;
+    pid_t leader; /* the direct child, unreaped; 0: reaped, while others are still there */
     bool leader_ended;
     bool killing; /* until nothing is left */
-    bool forks_forbidden;
     uint32_t kill_again_ms;
 
     struct limits limits; /* of each child */
@@ -105,7 +105,7 @@ static uint64_t milliseconds(struct timeval time)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_usec / 1000;
 }
 
-static void tell_ended(const struct serving *serving, const siginfo_t *ended,
+static void tell_ended(const struct serving *serving, pid_t leader, const siginfo_t *ended,
                        const struct rusage *usage, size_t left)
 {
     /* The form of waitpid(2): what a signal killed has its number in the low bits, a core dump 0x80. */
@@ -114,7 +114,7 @@ static void tell_ended(const struct serving *serving, const siginfo_t *ended,
                      : ended->si_status | (ended->si_code == CLD_DUMPED ? 0x80 : 0);
     struct worker_report report = {
         .kind = REPORT_ENDED,
-        .pid = serving->leader,
+        .pid = leader,
         .status = status,
         .left = left > INT32_MAX ? INT32_MAX : (int32_t)left,
         .user_ms = milliseconds(usage->ru_utime),
@@ -131,6 +131,8 @@ static void tell_ended(const struct serving *serving, const siginfo_t *ended,
  * lasts. */
 static void group_signal(const struct serving *serving, int signal)
 {
+    if (serving->leader == 0)
+        return;
     if (kill(-serving->leader, signal) < 0 && errno == ESRCH && !serving->leader_ended)
         kill(serving->leader, signal); /* it left its own group */
 }
@@ -139,7 +141,7 @@ static void kill_everything(struct serving *serving)
 {
     serving->killing = true;
     serving->kill_again_ms = KILL_AGAIN_MIN_MS;
-    serving->forks_forbidden = cgroup_forbid_forks(&serving->cgroup);
+    cgroup_kill_begin(&serving->cgroup);
 }
 
 /* The C library's waitid has no place for the usage. A worker that cannot watch its child ends: the
@@ -160,15 +162,24 @@ static bool leader_has_ended(const struct serving *serving, siginfo_t *ended, st
 
 static void call_end(struct serving *serving)
 {
-    siginfo_t ended;
-    waitid(P_PID, (id_t)serving->leader, &ended, WEXITED | WNOHANG);
-    if (serving->forks_forbidden)
-        cgroup_allow_forks(&serving->cgroup);
-    serving->forks_forbidden = false;
+    /* A worker that stayed outside of its group would let the next call have no limits. */
+    if (serving->killing && cgroup_kill_end(&serving->cgroup) < 0)
+        _exit(1);
     supervisor_end(&serving->supervisor);
+    serving->running = false;
     serving->leader = 0;
     serving->leader_ended = false;
     serving->killing = false;
+}
+
+/* Whether nothing of the call is there any more. Its leader is reaped once no other child is to be
+ * seen, and then the kernel says whether that was true. */
+static bool call_is_over(struct serving *serving, size_t left)
+{
+    if (!serving->leader_ended || left > 0)
+        return false;
+    serving->leader = 0;
+    return tree_reap_all();
 }
 
 /* Looks after the running call: called whenever a child may have changed, or a kill is under way. */
@@ -187,12 +198,15 @@ static void call_tend(struct serving *serving)
         return;
     }
     size_t left = tree_reap(&serving->tree, serving->leader);
+    pid_t leader = serving->leader;
+    bool over = call_is_over(serving, left);
+    if (over)
+        call_end(serving);
     if (ends_now)
-        tell_ended(serving, &ended, &usage, left);
-    if (serving->leader_ended && left == 0) {
+        tell_ended(serving, leader, &ended, &usage, over ? 0 : left > 0 ? left : 1);
+    if (over) {
         if (!ends_now)
             tell(serving, (struct worker_report){.kind = REPORT_IDLE}, false);
-        call_end(serving);
     } else if (ends_now && serving->attributes->kill == KILL_TREE_ON_EXIT && !serving->killing) {
         kill_everything(serving);
         call_tend(serving); /* once: killing is set, leader_ended too */
@@ -265,6 +279,7 @@ static void call_spawn(struct serving *serving, struct spawn *spawn, bool tells_
         tell_failed(serving, spawn->stage, spawn->failure);
         return;
     }
+    serving->running = true;
     serving->leader = pid;
     serving->leader_ended = false;
     serving->killing = false;
@@ -333,7 +348,7 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
 
 static void order_take(struct serving *serving, const struct worker_ask *ask)
 {
-    if (serving->leader == 0 || (ask->call != 0 && ask->call != serving->call))
+    if (!serving->running || (ask->call != 0 && ask->call != serving->call))
         return;
     if (ask->kind == ASK_SIGNAL)
         group_signal(serving, ask->signal);
@@ -360,7 +375,7 @@ static void call_refuse(struct serving *serving, uint64_t call)
 static void broker_lost(struct serving *serving)
 {
     serving->broker_gone = true;
-    if (serving->leader == 0 ||
+    if (!serving->running ||
         (serving->leader_ended && serving->attributes->kill == KILL_GROUP))
         return;
     group_signal(serving, SIGTERM);
@@ -370,7 +385,7 @@ static void broker_lost(struct serving *serving)
 static void call_take(struct serving *serving, const struct worker_ask *ask,
                       const struct message *message)
 {
-    if (serving->failed != 0 || serving->leader != 0) {
+    if (serving->failed != 0 || serving->running) {
         call_refuse(serving, ask->call);
         return;
     }
@@ -398,7 +413,7 @@ static void ask_take(struct serving *serving)
         return;
     case MESSAGE_DESCRIPTORS_LOST:
     case MESSAGE_TOO_MANY:
-        if (understood && ask.kind == ASK_CALL && serving->leader == 0) {
+        if (understood && ask.kind == ASK_CALL && !serving->running) {
             serving->call = ask.call;
             tell_failed(serving, STAGE_INTERNAL, EMFILE);
         }
@@ -439,7 +454,7 @@ static int patience(struct serving *serving)
  * outlives the direct child go on; the others leave nothing behind. */
 static bool call_outlives_broker(struct serving *serving)
 {
-    if (serving->leader == 0)
+    if (!serving->running)
         return false;
     bool leaves_rest = serving->attributes->kill == KILL_GROUP;
     if (leaves_rest && serving->leader_ended)
@@ -460,11 +475,11 @@ static bool call_outlives_broker(struct serving *serving)
 static void children_tend(struct serving *serving)
 {
     struct signalfd_siginfo ignored[8];
-    if (serving->leader != 0)
+    if (serving->running)
         call_tend(serving);
     while (read(serving->signals, ignored, sizeof ignored) == (ssize_t)sizeof ignored)
         continue;
-    if (serving->leader != 0 && !serving->killing)
+    if (serving->running && !serving->killing)
         call_tend(serving);
 }
 
@@ -487,7 +502,7 @@ static _Noreturn void serve(struct serving *serving)
             supervisor_answer(&serving->supervisor);
         if (count > 0 && events[0].revents)
             ask_take(serving);
-        if (serving->leader != 0 && serving->killing && !child_changed)
+        if (serving->running && serving->killing && !child_changed)
             call_tend(serving);
     }
     _exit(0);
@@ -506,7 +521,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     serving->control = control;
     serving->memory = memory;
     int in_group = cgroup_enter(setup->host, &setup->confinement->limits, &serving->cgroup);
-    int status = prelude_descriptors(setup, control, serving->cgroup.processes);
+    int status = prelude_descriptors(setup, control, serving->cgroup.files, CGROUP_FILES);
     if (status < 0)
         _exit(1); /* no control socket to say it on: the broker sees the end */
     status = in_group < 0 ? in_group : prelude_process();

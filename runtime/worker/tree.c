@@ -170,24 +170,49 @@ static size_t children_find(struct tree *tree)
 
 /* ---- reaping --------------------------------------------------------------------------------- */
 
+/* Whether the child is gone. __WALL: what clone(2) made to end with another signal or none, too. */
+static bool child_reap(pid_t pid)
+{
+    siginfo_t ended;
+    int status;
+    do {
+        ended.si_pid = 0;
+        status = waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | __WALL);
+    } while (status < 0 && errno == EINTR);
+    return status < 0 ? errno == ECHILD : ended.si_pid != 0;
+}
+
 size_t tree_reap(struct tree *tree, pid_t leader)
 {
-    size_t left = 0;
-
-    size_t count = children_find(tree);
-    for (size_t i = 0; i < count; i++) {
-        if (tree->list[i] == leader)
-            continue;
-        siginfo_t ended;
-        int status;
-        do {
-            ended.si_pid = 0;
-            status = waitid(P_PID, (id_t)tree->list[i], &ended, WEXITED | WNOHANG);
-        } while (status < 0 && errno == EINTR);
-        if (status < 0 ? errno != ECHILD : ended.si_pid == 0)
-            left++;
+    for (unsigned look = 0; look < TREE_LOOKS_MAX; look++) {
+        size_t count = children_find(tree), left = 0, reaped = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (tree->list[i] == leader)
+                continue;
+            if (child_reap(tree->list[i]))
+                reaped++;
+            else
+                left++;
+        }
+        if (reaped == 0)
+            return left;
     }
-    return left;
+    return 1; /* they still come */
+}
+
+bool tree_reap_all(void)
+{
+    for (;;) {
+        siginfo_t ended;
+        ended.si_pid = 0;
+        if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | __WALL) < 0) {
+            if (errno == EINTR)
+                continue;
+            return errno == ECHILD;
+        }
+        if (ended.si_pid == 0)
+            return false;
+    }
 }
 
 /* ---- killing --------------------------------------------------------------------------------- */
@@ -292,8 +317,10 @@ void tree_kill(struct tree *tree, pid_t leader)
         kill(-1, SIGKILL);
         return;
     }
-    kill(-leader, SIGKILL);
-    kill(leader, SIGKILL);
+    if (leader > 0) {
+        kill(-leader, SIGKILL);
+        kill(leader, SIGKILL);
+    }
     /* Direct children first and without a look around: they are this process's to reap, so that
      * their numbers cannot have passed to others, neither as a process's nor as a group's. A whole
      * group goes at one stroke, and whoever is in one that a descendant leads is a descendant:

@@ -16,6 +16,8 @@
 
 /* Direct children that one look takes note of; more are found by the next look. */
 #define TREE_CHILDREN_MAX 4096u
+/* Looks within one tree_reap, for as long as each still finds somebody who has ended. */
+#define TREE_LOOKS_MAX 16u
 /* Processes of the whole system that one pass of tree_kill looks at. */
 #define TREE_PROCESSES_MAX 32768u
 /* Descendants that one pass of tree_kill can verify and hold, a descriptor each. */
@@ -54,13 +56,19 @@ int tree_open(struct tree *tree);
  * a pid namespace gives 0. */
 bool tree_reaches_only_descendants(struct tree *tree, pid_t outsider);
 
-/* Reaps every ended child but `leader`. Returns how many other children are left, alive (at most
- * TREE_CHILDREN_MAX are counted). */
+/* Reaps every ended child but `leader`. Returns how many other children are left, alive, as far as
+ * one look counts; 0 only after a look that saw all children and found none but the leader: who has
+ * ended meanwhile leaves its own children here, so a look that reaps somebody proves nothing. */
 size_t tree_reap(struct tree *tree, pid_t leader);
 
+/* Reaps every ended child without exception. Returns whether that were all there are: the kernel's
+ * word for it, not a list's. wait(2), ECHILD. */
+bool tree_reap_all(void);
+
 /* One pass of ending everything: SIGKILL to every descendant that can be found, the leader and its
- * process group included. Call again, after tree_reap, until nothing is left. What is killed is not
- * reaped within a pass, so that a fork storm at its process limit gains no room. */
+ * process group included (0: it has been reaped). Call again, after tree_reap, until nothing is
+ * left. With TREE_EVERYTHING one call is enough: the kernel lets no fork happen in between. What a
+ * walk kills is reaped between its looks. */
 void tree_kill(struct tree *tree, pid_t leader);
 
 #endif

@@ -100,16 +100,14 @@ static _Noreturn void broker(const struct delegated *delegated)
 
     NEED(file_write(delegated->path, "cgroup.procs", "0"));
     fixture_make(&f);
-    if (delegated->memory || delegated->processes) {
-        NEED(f.host.cgroup >= 0);
-        NEED(f.host.cgroup_memory == delegated->memory);
-        NEED(f.host.cgroup_processes == delegated->processes);
+    f.attributes.kill = KILL_TREE_ON_EXIT; /* before the worker has its copy */
+    NEED(f.host.cgroup >= 0);
+    NEED(f.host.cgroup_memory == delegated->memory);
+    NEED(f.host.cgroup_processes == delegated->processes);
+    if (delegated->memory)
         f.confinement.limits.memory = (uint64_t)64 << 20;
+    if (delegated->processes)
         f.confinement.limits.processes = 20;
-    } else {
-        NEED(f.host.cgroup < 0);
-        f.host.cgroup = open(delegated->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
     NEED(fixture_prepare(&f));
     NEED(confinement_broker(&f.policy, &f.host, &f.setup, NULL, 0, fixture_tell, &f) == 0);
     NEED(file_has(delegated->path, "sluice-broker/cgroup.procs", "\n"));
@@ -125,17 +123,17 @@ static _Noreturn void broker(const struct delegated *delegated)
     if (delegated->processes) {
         snprintf(script, sizeof script,
                  "for i in $(seq 40); do sleep 600 & done 2>/dev/null; exit 7");
-        f.attributes.kill = KILL_TREE_ON_EXIT;
         NEED(fixture_shell(&f, script) != 7);
         NEED(fixture_shell(&f, "exit 3") == 3); /* and may fork again */
         NEED(fixture_shell(&f, "true & wait; exit 4") == 4);
     }
+    /* a tree that is ended by its group leaves a worker that is in it again */
+    NEED(fixture_shell(&f, "setsid sleep 600 & exit 5") == 5);
+    NEED(fixture_shell(&f, "grep '^0::' /proc/$$/cgroup | grep -q /sluice-worker-") == 0);
     fixture_end(&f);
     /* what a dead worker left goes with the next one's start */
     fixture_make(&f);
-    NEED(f.host.cgroup >= 0 || !(delegated->memory || delegated->processes));
-    if (f.host.cgroup < 0)
-        f.host.cgroup = open(delegated->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    NEED(f.host.cgroup >= 0);
     fixture_start(&f);
     NEED(fixture_shell(&f, "exit 0") == 0);
     NEED(worker_groups(delegated->path) == 1);
@@ -162,6 +160,64 @@ static void a_worker_has_a_group_of_its_own(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Nobody kills anybody here but cgroup.kill. */
+static _Noreturn void worker_that_kills(const struct delegated *delegated)
+{
+    struct confinement_host host = {.uid = (uint32_t)geteuid()};
+    const struct policy_limits unset = {LIMIT_UNSET, LIMIT_UNSET, LIMIT_UNSET,
+                                        LIMIT_UNSET, LIMIT_UNSET, LIMIT_UNSET};
+    struct cgroup cgroup;
+
+    NEED(file_write(delegated->path, "cgroup.procs", "0"));
+    cgroup_find(&host);
+    NEED(host.cgroup >= 0);
+    if (!host.cgroup_kill)
+        _exit(77);
+    NEED(cgroup_divide(&host) == 0);
+    NEED(cgroup_enter(&host, &unset, &cgroup) == 0);
+    for (int round = 0; round < 3; round++) {
+        NEED(file_has("/proc/self", "cgroup", "sluice-worker-"));
+        for (int i = 0; i < 5; i++)
+            if (fork() == 0) {
+                setsid();
+                fork();
+                for (;;)
+                    pause();
+            }
+        cgroup_kill_begin(&cgroup);
+        NEED(cgroup.elsewhere && file_has("/proc/self", "cgroup", "/sluice-broker"));
+        int status;
+        while (waitpid(-1, &status, 0) > 0)
+            NEED(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        NEED(errno == ECHILD);
+        /* nobody is in it, and still it is not swept away */
+        struct cgroup other;
+        if (fork() == 0)
+            _exit(cgroup_enter(&host, &unset, &other) == 0 ? 0 : 1);
+        NEED(waitpid(-1, &status, 0) > 0 && status == 0);
+        NEED(cgroup_kill_end(&cgroup) == 0);
+    }
+    _exit(0);
+}
+
+static void all_of_a_group_end_at_once(void **state)
+{
+    struct delegated delegated;
+    (void)state;
+    if (!delegated_make(&delegated))
+        skip();
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        worker_that_kills(&delegated);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    delegated_end(&delegated);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static void what_is_not_delegated_is_left_alone(void **state)
 {
     struct confinement_host host = {.uid = (uint32_t)geteuid()};
@@ -173,14 +229,18 @@ static void what_is_not_delegated_is_left_alone(void **state)
     struct cgroup cgroup;
     const struct policy_limits limits = {.memory = 1, .processes = 1};
     assert_int_equal(cgroup_enter(&host, &limits, &cgroup), 0);
-    assert_false(cgroup_forbid_forks(&cgroup));
-    cgroup_allow_forks(&cgroup);
+    for (size_t i = 0; i < CGROUP_FILES; i++)
+        assert_int_equal(cgroup.files[i], -1);
+    cgroup_kill_begin(&cgroup);
+    assert_false(cgroup.elsewhere);
+    assert_int_equal(cgroup_kill_end(&cgroup), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_has_a_group_of_its_own),
+        cmocka_unit_test(all_of_a_group_end_at_once),
         cmocka_unit_test(what_is_not_delegated_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

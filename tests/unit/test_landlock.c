@@ -809,6 +809,7 @@ static _Noreturn void broker_of_files(struct place *p)
     p->f.rule.tokens = &token;
     p->f.rule.token_count = 1;
     p->f.attributes.exec_path = "/bin:/usr/bin";
+    p->f.attributes.kill = KILL_GROUP; /* else it is told that trees are walked */
     p->f.policy.broker_confines_files = true;
     p->f.policy.broker_filter = &p->filter;
     NEED(fixture_prepare(&p->f));

@@ -452,6 +452,23 @@ static void test_kill_as_written(void **state)
     arena_free(f.arena);
 }
 
+static void test_a_killed_tree_signals_only_its_own(void **state)
+{
+    (void)state;
+    struct fixture f = load("a\n  timeout = 1s\n"
+                            "b\n  timeout = 1s\n  signals = inherit\n"
+                            "c\n  timeout = 1s\n  kill = group\n"
+                            "d\n  kill = tree-on-exit\n  signals = own\n"
+                            "e\n  timeout = 1s\n  new_privs = allow\n");
+    static const bool own[] = {true, false, false, true, false};
+    static const bool implied[] = {true, false, false, false, false};
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(rule(&f, i)->confinement->signals_own, own[i]);
+        assert_int_equal(rule(&f, i)->confinement->signals_implied, implied[i]);
+    }
+    arena_free(f.arena);
+}
+
 static void test_caller_values(void **state)
 {
     (void)state;
@@ -768,6 +785,7 @@ int main(void)
         cmocka_unit_test(test_attributes_initial),
         cmocka_unit_test(test_attributes_inherit),
         cmocka_unit_test(test_kill_as_written),
+        cmocka_unit_test(test_a_killed_tree_signals_only_its_own),
         cmocka_unit_test(test_caller_values),
         cmocka_unit_test(test_equal_objects_are_one),
         cmocka_unit_test(test_confinement_names),
