@@ -2,17 +2,17 @@
  *
  * Where each rule stands in the rules file, and the comment above it. */
 static const uint32_t rule_lines[RULE_COUNT] = {
-    [RULE_git_status_short_branch] = 25,
-    [RULE_git_no_pager_log_oneline_max_count] = 28,
-    [RULE_git_no_pager_show_stat] = 33,
-    [RULE_git_no_pager_diff_no_ext_diff_no_textconv] = 35,
-    [RULE_git_add] = 42,
-    [RULE_git_c_core_hooksPath_dev_null_commit_no_verify_m] = 49,
-    [RULE_git_switch_create] = 55,
-    [RULE_git_c_core_hooksPath_dev_null_push_no_verify_ori] = 61,
-    [RULE_make] = 70,
-    [RULE_gh_pr_create_base_main_head_title_body] = 82,
-    [RULE_gh_pr_view_json] = 91,
+    [RULE_git_status_short_branch] = 26,
+    [RULE_git_no_pager_log_oneline_max_count] = 29,
+    [RULE_git_no_pager_show_stat] = 34,
+    [RULE_git_no_pager_diff_no_ext_diff_no_textconv] = 36,
+    [RULE_git_add] = 43,
+    [RULE_git_c_core_hooksPath_dev_null_commit_no_verify_m] = 50,
+    [RULE_git_switch_create] = 56,
+    [RULE_git_c_core_hooksPath_dev_null_push_no_verify_ori] = 63,
+    [RULE_make] = 74,
+    [RULE_gh_pr_create_base_main_head_title_body] = 87,
+    [RULE_gh_pr_view_json] = 97,
 };
 
 static const char comment_git_status_short_branch[] = "What has changed.";
@@ -22,7 +22,7 @@ static const char comment_git_no_pager_diff_no_ext_diff_no_textconv[] = "";
 static const char comment_git_add[] = "Put files into the next commit.";
 static const char comment_git_c_core_hooksPath_dev_null_commit_no_verify_m[] = "Commit what was added. Hooks do not run.";
 static const char comment_git_switch_create[] = "Begin a branch of the agent's own.";
-static const char comment_git_c_core_hooksPath_dev_null_push_no_verify_ori[] = "Push a branch of the agent's own: never main, never with force.";
+static const char comment_git_c_core_hooksPath_dev_null_push_no_verify_ori[] = "Push a branch of the agent's own: never main, never with force. Names are asked for by TCP (port 53):\nwith ports in `net` there is no UDP. Git notes in refs and logs what it has pushed.";
 static const char comment_make[] = "Build and test. This runs the agent's own code: no network, a limit on everything.";
 static const char comment_gh_pr_create_base_main_head_title_body[] = "Open a pull request from a branch of the agent's own.";
 static const char comment_gh_pr_view_json[] = "Look at one.";

@@ -36,7 +36,7 @@ static const struct policy_attributes attributes_5d3d7f68 = {
     .umask = 0022,
 };
 
-static const struct policy_attributes attributes_5741b803 = {
+static const struct policy_attributes attributes_f09209c7 = {
     .timeout_ms = 120000,
     .cwd = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}},
     .environment = (const struct policy_variable[]){
@@ -45,8 +45,9 @@ static const struct policy_attributes attributes_5741b803 = {
         {"GIT_TERMINAL_PROMPT", "0"},
         {"GIT_PAGER", "cat"},
         {"SSH_AUTH_SOCK", NULL},
+        {"RES_OPTIONS", "use-vc"},
     },
-    .environment_count = 5,
+    .environment_count = 6,
     .log = LOG_ARGV_ONLY,
     .exec_path = "/bin:/usr/bin:/sbin:/usr/sbin",
     .refuse = REFUSE_CONTROL,
@@ -75,7 +76,7 @@ static const struct policy_attributes attributes_1fad1635 = {
     .umask = 0022,
 };
 
-static const struct policy_attributes attributes_8051dd38 = {
+static const struct policy_attributes attributes_ea28978f = {
     .timeout_ms = 60000,
     .cwd = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}},
     .environment = (const struct policy_variable[]){
@@ -83,8 +84,9 @@ static const struct policy_attributes attributes_8051dd38 = {
         {"LANG", "C.UTF-8"},
         {"GIT_TERMINAL_PROMPT", "0"},
         {"GIT_PAGER", "cat"},
+        {"RES_OPTIONS", "use-vc"},
     },
-    .environment_count = 4,
+    .environment_count = 5,
     .log = LOG_ARGV_ONLY,
     .exec_path = "/bin:/usr/bin:/sbin:/usr/sbin",
     .refuse = REFUSE_CONTROL,
@@ -94,7 +96,7 @@ static const struct policy_attributes attributes_8051dd38 = {
     .umask = 0022,
 };
 
-static const struct policy_confinement confinement_e3743119 = {
+static const struct policy_confinement confinement_8e0051ca = {
     .name = "git_status",
     .filter = &filter_fd76e1bf,
     .confines_files = true,
@@ -103,8 +105,8 @@ static const struct policy_confinement confinement_e3743119 = {
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/.gitconfig"}}}},
         {.kind = GRANT_PATH, .access = ACCESS_READ,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
-        {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_SYSTEM},
         {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_DEV},
+        {.kind = GRANT_SET, .access = ACCESS_EXECUTE, .set = SET_SYSTEM},
     },
     .grant_count = 4,
     .net_none = true,
@@ -120,7 +122,7 @@ static const struct policy_confinement confinement_e3743119 = {
     },
 };
 
-static const struct policy_confinement confinement_92bde7ab = {
+static const struct policy_confinement confinement_b07ff7f0 = {
     .name = "git_add",
     .filter = &filter_13d10e1d,
     .confines_files = true,
@@ -129,8 +131,8 @@ static const struct policy_confinement confinement_92bde7ab = {
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/.gitconfig"}}}},
         {.kind = GRANT_PATH, .access = ACCESS_READ,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
-        {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_SYSTEM},
         {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_DEV},
+        {.kind = GRANT_SET, .access = ACCESS_EXECUTE, .set = SET_SYSTEM},
         {.kind = GRANT_PATH, .access = ACCESS_WRITE,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
         {.kind = GRANT_SET, .access = ACCESS_WRITE, .set = SET_TMP},
@@ -150,7 +152,7 @@ static const struct policy_confinement confinement_92bde7ab = {
     },
 };
 
-static const struct policy_confinement confinement_0a027b04 = {
+static const struct policy_confinement confinement_8bb372b1 = {
     .name = "git",
     .filter = &filter_f0633f25,
     .confines_files = true,
@@ -163,13 +165,17 @@ static const struct policy_confinement confinement_0a027b04 = {
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/.ssh"}}}},
         {.kind = GRANT_PATH, .access = ACCESS_READ,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
-        {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_SYSTEM},
         {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_DEV},
+        {.kind = GRANT_SET, .access = ACCESS_EXECUTE, .set = SET_SYSTEM},
+        {.kind = GRANT_PATH, .access = ACCESS_WRITE, .optional = true,
+         .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work/.git/logs"}}}},
+        {.kind = GRANT_PATH, .access = ACCESS_WRITE, .optional = true,
+         .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work/.git/refs"}}}},
     },
-    .grant_count = 6,
+    .grant_count = 8,
     .net_ports = true,
-    .connect_ports = (const uint16_t[]){22, 443},
-    .connect_count = 2,
+    .connect_ports = (const uint16_t[]){22, 53, 443},
+    .connect_count = 3,
     .signals_own = true,
     .metadata = METADATA_DENY,
     .limits = {
@@ -182,7 +188,7 @@ static const struct policy_confinement confinement_0a027b04 = {
     },
 };
 
-static const struct policy_confinement confinement_b05afabb = {
+static const struct policy_confinement confinement_966a3e65 = {
     .name = "make",
     .filter = &filter_13d10e1d,
     .confines_files = true,
@@ -191,13 +197,15 @@ static const struct policy_confinement confinement_b05afabb = {
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/.gitconfig"}}}},
         {.kind = GRANT_PATH, .access = ACCESS_READ,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
-        {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_SYSTEM},
         {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_DEV},
+        {.kind = GRANT_PATH, .access = ACCESS_EXECUTE,
+         .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
+        {.kind = GRANT_SET, .access = ACCESS_EXECUTE, .set = SET_SYSTEM},
         {.kind = GRANT_PATH, .access = ACCESS_WRITE,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
         {.kind = GRANT_SET, .access = ACCESS_WRITE, .set = SET_TMP},
     },
-    .grant_count = 6,
+    .grant_count = 7,
     .protect = PROTECT_DOTFILES | PROTECT_GIT_HOOKS,
     .net_none = true,
     .signals_own = true,
@@ -212,7 +220,7 @@ static const struct policy_confinement confinement_b05afabb = {
     },
 };
 
-static const struct policy_confinement confinement_a6e093fe = {
+static const struct policy_confinement confinement_557b2c74 = {
     .name = "gh_pr",
     .filter = &filter_f0633f25,
     .confines_files = true,
@@ -223,13 +231,13 @@ static const struct policy_confinement confinement_a6e093fe = {
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/.gitconfig"}}}},
         {.kind = GRANT_PATH, .access = ACCESS_READ,
          .path = {.count = 2, .pieces = (const struct policy_template_piece[]){{TEMPLATE_HOME, NULL}, {TEMPLATE_TEXT, "/work"}}}},
-        {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_SYSTEM},
         {.kind = GRANT_SET, .access = ACCESS_READ, .set = SET_DEV},
+        {.kind = GRANT_SET, .access = ACCESS_EXECUTE, .set = SET_SYSTEM},
     },
     .grant_count = 5,
     .net_ports = true,
-    .connect_ports = (const uint16_t[]){443},
-    .connect_count = 1,
+    .connect_ports = (const uint16_t[]){53, 443},
+    .connect_count = 2,
     .signals_own = true,
     .metadata = METADATA_DENY,
     .limits = {
@@ -243,11 +251,11 @@ static const struct policy_confinement confinement_a6e093fe = {
 };
 
 static const struct policy_confinement *const confinements[] = {
-    &confinement_e3743119,
-    &confinement_92bde7ab,
-    &confinement_0a027b04,
-    &confinement_b05afabb,
-    &confinement_a6e093fe,
+    &confinement_8e0051ca,
+    &confinement_b07ff7f0,
+    &confinement_8bb372b1,
+    &confinement_966a3e65,
+    &confinement_557b2c74,
 };
 
 static const struct policy_rule rules[RULE_COUNT] = {
@@ -262,7 +270,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
             TEXT("--branch"),
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_e3743119,
+        .confinement = &confinement_8e0051ca,
     },
     [RULE_git_no_pager_log_oneline_max_count] = {
         .text = "git --no-pager log --oneline --max-count=#{n} #ref",
@@ -288,7 +296,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_ref_8170f0e7, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_e3743119,
+        .confinement = &confinement_8e0051ca,
     },
     [RULE_git_no_pager_show_stat] = {
         .text = "git --no-pager show --stat #ref",
@@ -307,7 +315,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_ref_8170f0e7, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_e3743119,
+        .confinement = &confinement_8e0051ca,
     },
     [RULE_git_no_pager_diff_no_ext_diff_no_textconv] = {
         .text = "git --no-pager diff --no-ext-diff --no-textconv #ref -- #paths...{0,32}",
@@ -334,7 +342,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_paths_cbdc0ab7, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_e3743119,
+        .confinement = &confinement_8e0051ca,
     },
     [RULE_git_add] = {
         .text = "git add -- #paths...{1,64}",
@@ -355,7 +363,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_paths_68a8a7d8, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_92bde7ab,
+        .confinement = &confinement_b07ff7f0,
     },
     [RULE_git_c_core_hooksPath_dev_null_commit_no_verify_m] = {
         .text = "git -c core.hooksPath=/dev/null commit --no-verify --message #message",
@@ -376,7 +384,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_message_a1555b9b, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_92bde7ab,
+        .confinement = &confinement_b07ff7f0,
     },
     [RULE_git_switch_create] = {
         .text = "git switch --create #branch",
@@ -394,7 +402,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_branch_012f7a93, .max_bytes = 4096},
         },
         .attributes = &attributes_5d3d7f68,
-        .confinement = &confinement_92bde7ab,
+        .confinement = &confinement_b07ff7f0,
     },
     [RULE_git_c_core_hooksPath_dev_null_push_no_verify_ori] = {
         .text = "git -c core.hooksPath=/dev/null push --no-verify origin #branch",
@@ -414,8 +422,8 @@ static const struct policy_rule rules[RULE_COUNT] = {
             {.name = "branch", .pattern = "@branch",
              .accept = accept_branch_012f7a93, .max_bytes = 4096},
         },
-        .attributes = &attributes_5741b803,
-        .confinement = &confinement_0a027b04,
+        .attributes = &attributes_f09209c7,
+        .confinement = &confinement_8bb372b1,
     },
     [RULE_make] = {
         .text = "make #target",
@@ -431,7 +439,7 @@ static const struct policy_rule rules[RULE_COUNT] = {
              .accept = accept_target_6b80494e, .max_bytes = 4096},
         },
         .attributes = &attributes_1fad1635,
-        .confinement = &confinement_b05afabb,
+        .confinement = &confinement_966a3e65,
     },
     [RULE_gh_pr_create_base_main_head_title_body] = {
         .text = "gh pr create --base main --head #branch --title #title --body #body",
@@ -459,8 +467,8 @@ static const struct policy_rule rules[RULE_COUNT] = {
             {.name = "body", .pattern = "@text(1,4000)",
              .accept = accept_body_d53f385d, .max_bytes = 4096},
         },
-        .attributes = &attributes_8051dd38,
-        .confinement = &confinement_a6e093fe,
+        .attributes = &attributes_ea28978f,
+        .confinement = &confinement_557b2c74,
     },
     [RULE_gh_pr_view_json] = {
         .text = "gh pr view #number --json #fields",
@@ -481,8 +489,8 @@ static const struct policy_rule rules[RULE_COUNT] = {
             {.name = "fields", .pattern = "[a-zA-Z]+(,[a-zA-Z]+){0,20}",
              .accept = accept_fields_2ec8d773, .max_bytes = 4096},
         },
-        .attributes = &attributes_8051dd38,
-        .confinement = &confinement_a6e093fe,
+        .attributes = &attributes_ea28978f,
+        .confinement = &confinement_557b2c74,
     },
 };
 

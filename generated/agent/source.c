@@ -2,7 +2,7 @@
  *
  * The rules as they were written, and their SHA-256. */
 static const char source_sha256[] =
-    "89d33b13c9b7c424f1cfcd74849cb4abc62475ddfb6093cf362e01ed542bfaf6";
+    "af6c46f098fcf10dcc3502e7ddf46e225a4fa1c33e8824c926705c8a53715f4a";
 
 static const char source_text[] =
     "; What a coding agent may ask for outside its sandbox: it works in $HOME/work on this host.\n"
@@ -16,8 +16,9 @@ static const char source_text[] =
     "  log = argv-only\n"
     "  refuse = control\n"
     "  max_active = 16\n"
-    "  ; Programs see the system, and the checkout read-only, unless a rule says more.\n"
-    "  fs_read = @system, @dev, $HOME/work, ?$HOME/.gitconfig\n"
+    "  ; Programs see the system and run what is installed, and the checkout read-only, unless a rule says more.\n"
+    "  fs_exec = @system\n"
+    "  fs_read = @dev, $HOME/work, ?$HOME/.gitconfig\n"
     "  net = none\n"
     "  signals = own\n"
     "\n"
@@ -64,18 +65,22 @@ static const char source_text[] =
     "  fs_write = $HOME/work, @tmp\n"
     "  protect = @git-hooks\n"
     "\n"
-    "; Push a branch of the agent's own: never main, never with force.\n"
+    "; Push a branch of the agent's own: never main, never with force. Names are asked for by TCP (port 53):\n"
+    "; with ports in `net` there is no UDP. Git notes in refs and logs what it has pushed.\n"
     "git -c core.hooksPath=/dev/null push --no-verify origin #branch\n"
     "  branch = @branch\n"
-    "  net = connect:22,443\n"
+    "  net = connect:22,53,443\n"
     "  fs_read = +?$HOME/.ssh, ?$HOME/.git-credentials\n"
-    "  env = +SSH_AUTH_SOCK\n"
+    "  fs_write = ?$HOME/work/.git/refs, ?$HOME/work/.git/logs\n"
+    "  metadata = deny\n"
+    "  env = +SSH_AUTH_SOCK, RES_OPTIONS=use-vc\n"
     "\n"
     "; ---- building and testing -----------------------------------------------------------------------\n"
     "\n"
     "; Build and test. This runs the agent's own code: no network, a limit on everything.\n"
     "make #target\n"
     "  target = all|check|clean|lint\n"
+    "  fs_exec = +$HOME/work\n"
     "  fs_write = $HOME/work, @tmp\n"
     "  protect = @dotfiles, @git-hooks\n"
     "  timeout = 10m\n"
@@ -90,7 +95,8 @@ static const char source_text[] =
     "  branch = @branch\n"
     "  title = @text(1,120)\n"
     "  body = @text(1,4000)\n"
-    "  net = connect:443\n"
+    "  net = connect:53,443\n"
+    "  env = +RES_OPTIONS=use-vc\n"
     "  fs_read = +?$HOME/.config/gh\n"
     "  timeout = 60s\n"
     "\n"
@@ -98,6 +104,7 @@ static const char source_text[] =
     "gh pr view #number --json #fields\n"
     "  number = @uint\n"
     "  fields = [a-zA-Z]+(,[a-zA-Z]+){0,20}\n"
-    "  net = connect:443\n"
+    "  net = connect:53,443\n"
+    "  env = +RES_OPTIONS=use-vc\n"
     "  fs_read = +?$HOME/.config/gh\n"
     "  timeout = 60s\n";
