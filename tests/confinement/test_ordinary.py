@@ -170,6 +170,43 @@ def test_one_file_and_nothing_else(start, home):
     assert wire.run2(broker.socket, ["wc", "-l", "link"]).status == wire.CONFINE
 
 
+def concatenated(broker, *names):
+    reply, output = wire.capture(broker.socket, ["cat", "--", *names], wire.run2)
+    return reply.status, output.decode()
+
+
+@pytest.mark.parametrize("how", ["cwd = $HOME/work", "under"])
+def test_each_file_of_a_list_and_nothing_else(start, home, how):
+    """fs_read = #paths of a `...` slot: every value is granted, the first, the last and those between."""
+    work = home / "work"
+    (work / "d").mkdir(parents=True)
+    for name in ("a", "b", "d/c", "other"):
+        (work / name).write_text(f"{name}\n")
+    (home / "outside").write_text("outside\n")
+    (work / "out").symlink_to(home / "outside")
+    (work / "in").symlink_to("a")
+    pattern, prefix = ("@relpath", "") if how.startswith("cwd") else (f"@under({work})",
+                                                                      f"{work}/")
+    line = f"  {how}\n" if how.startswith("cwd") else ""
+    broker = start(f"cat -- #paths...{{0,64}}\n  paths = {pattern}\n{line}  fs_read = #paths\n\n"
+                   f"sh -c #script #paths...{{0,64}}\n  allow_any = script\n  paths = {pattern}\n"
+                   f"{line}  fs_read = #paths\n  fs_exec = @system\n")
+    names = [prefix + name for name in ("a", "b", "d/c")]
+    assert concatenated(broker, *names) == (0, "a\nb\nd/c\n")
+    assert concatenated(broker, *names * 20) == (0, "a\nb\nd/c\n" * 20)
+    assert concatenated(broker, prefix + "in") == (0, "a\n")
+    for wrong in ("out", "d/../../outside"):  # wherever it stands
+        for place in range(4):
+            asked = names[:place] + [prefix + wrong] + names[place:]
+            assert concatenated(broker, *asked)[0] in (wire.CONFINE, wire.NO_RULE), asked
+    reply, output = wire.capture(
+        broker.socket, ["sh", "-c", f"cd {work}; cat a other b d/c 2>&1 | sed s/.*denied/denied/",
+                        *names], wire.run2)
+    assert (reply.status, output) == (0, b"a\ndenied\nb\nd/c\n"), reply.text
+    # what is not there is named in the answer
+    assert concatenated(broker, prefix + "a", prefix + "gone")[0] == wire.CONFINE
+
+
 # ---- the recipes of docs/confinement.md --------------------------------------------------------------
 
 def recipe(first_words):
