@@ -190,7 +190,7 @@ $(BUILD)/tests/bench/load $(BUILD)/tests/bench/start: tests/bench/caller.h
 
 # All figures: calls, matching, capture, memory, the compiler, others. Under five minutes on two
 # processors, with nothing else running. BENCH= picks sections; charts go to docs/bench/.
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,load start static-true static-flood)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,load start static-true static-flood neighbours)
 .PHONY: bench bench-deps
 bench: all $(BENCH_PROGRAMS)
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/bench.py $(BENCH)

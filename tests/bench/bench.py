@@ -1,6 +1,6 @@
 """All measurements of `make bench`: prints tables, writes them as JSON into the build folder, and
 draws the charts in docs/bench/. Arguments name the sections to run (calls, compiler, endurance,
-capture, footprint, others, charts); the others' figures then stay as the JSON has them.
+capture, footprint, neighbours, others, charts); the rest's figures then stay as the JSON has them.
 
     SLUICE_BENCH_CALLS   calls before the endurance section compares, 100000 if not set"""
 
@@ -71,12 +71,19 @@ def endurance():
     return calls.endure(int(os.environ.get("SLUICE_BENCH_CALLS", "100000")), LARGE)
 
 
+def neighbours():
+    print("\na neighbour's calls while others misuse the broker")
+    import neighbours as measuring  # it needs pytest, which serves its brokers
+    return [measuring.show(measuring.measure(trouble, 2000)) for trouble in measuring.TROUBLES]
+
+
 SECTIONS = {
     "calls": calls.measure,
     "compiler": compiler,
     "endurance": endurance,
     "capture": lambda: (print("\ncaptured output, in GB/s"), capturing.measure())[1],
     "footprint": lambda: footprint.measure(LARGE),
+    "neighbours": neighbours,
     "others": others.measure,
 }
 

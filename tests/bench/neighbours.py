@@ -44,6 +44,14 @@ def measure(trouble, calls):
         shutil.rmtree(home, ignore_errors=True)
 
 
+def show(row):
+    """Prints a row for people; gives it back."""
+    figures = "   ".join(f"{kind} {row[kind]['p50_us'] / 1000:.2f} ms, 99 of 100 in "
+                         f"{row[kind]['p99_us'] / 1000:.2f} ms" for kind in ("call", "refusal"))
+    print(f"{row['trouble']:>10}   {figures}", flush=True)
+    return row
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=2000)
