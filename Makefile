@@ -204,6 +204,11 @@ bench-deps:
 bench-compile: all
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/compile.py --large
 
+# What check and diff cost, for 1,000 rules and for rules that are too much.
+.PHONY: bench-analysis
+bench-analysis: all
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/analysis.py
+
 .PHONY: bench-capture
 bench-capture: $(BUILD)/tests/bench/capture
 	$(BUILD)/tests/bench/capture

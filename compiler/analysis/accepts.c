@@ -1,5 +1,6 @@
 #include "compiler/analysis/accepts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/analysis/number_table.h"
@@ -7,6 +8,10 @@
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
 #include "compiler/base/utf8.h"
+#include "compiler/regex/readable.h"
+
+/* What one place of a search costs, in steps. */
+#define STEP_STEPS 150u
 
 /* The form's state when its text cannot be continued to an accepted one. */
 #define DEAD UINT32_MAX
@@ -20,8 +25,15 @@ struct step {
     bool separates;
 };
 
+/* Scalars that lead from one place to one other. */
+struct run {
+    uint32_t scalar; /* the most readable of them */
+    uint32_t rank, target, form;
+};
+
 struct search {
     struct arena *arena;
+    struct work *work;
     const struct model_rule *rule;
     const struct automaton **languages;
     const struct automaton *form;
@@ -29,6 +41,8 @@ struct search {
     struct number_table table;
     struct step *steps;
     size_t step_capacity;
+    struct run *runs; /* scratch */
+    size_t run_count, run_capacity;
     bool exhausted;
 };
 
@@ -55,7 +69,7 @@ static void search_reach(struct search *search, uint32_t from, const uint32_t at
 {
     if (at[AT_FORM] == DEAD && !search->outside)
         return; /* no continuation is in the form */
-    if (search->table.count >= ACCEPTS_STEPS_MAX) {
+    if (!work_spend(search->work, STEP_STEPS) || !work_may_hold(search->work, search->arena, 0)) {
         search->exhausted = true;
         return;
     }
@@ -68,36 +82,58 @@ static void search_reach(struct search *search, uint32_t from, const uint32_t at
     search->steps[number] = (struct step){from, scalar, separates};
 }
 
-/* The scalars low..high, all with one target in the token's automaton, as runs with one target each in
- * the form's: one of each run is enough, since the rest lead to the same place. */
-static void search_read(struct search *search, uint32_t number, const uint32_t at[AT_NUMBERS],
-                        const struct transition *transition)
+static void search_add_run(struct search *search, uint32_t low, uint32_t high, uint32_t target,
+                           uint32_t form)
 {
-    uint32_t next[AT_NUMBERS] = {at[AT_TOKEN], at[AT_COUNT], transition->target, DEAD};
-    if (at[AT_FORM] == DEAD) {
-        search_reach(search, number, next, transition->low, false);
-        return;
-    }
-    const struct automaton_state *form = &search->form->states[at[AT_FORM]];
+    arena_grow(search->arena, &search->runs, &search->run_capacity, search->run_count + 1,
+               sizeof *search->runs);
+    uint32_t scalar = readable_best(low, high);
+    search->runs[search->run_count++] = (struct run){scalar, readable_rank(scalar), target, form};
+}
+
+/* The scalars of one transition of the token's automaton, as runs with one target each in the form's: one
+ * of each run is enough, since the rest lead to the same place. */
+static void search_cut(struct search *search, uint32_t form, const struct transition *transition)
+{
     uint32_t scalar = transition->low;
-    for (uint32_t t = 0; t < form->transition_count && scalar <= transition->high; t++) {
-        const struct transition *cut = &form->transitions[t];
+    const struct automaton_state *state = form == DEAD ? NULL : &search->form->states[form];
+    for (uint32_t t = 0; state && t < state->transition_count && scalar <= transition->high; t++) {
+        const struct transition *cut = &state->transitions[t];
         if (cut->high < scalar)
             continue;
         if (cut->low > transition->high)
             break;
         if (cut->low > scalar) {
-            next[AT_FORM] = DEAD;
-            search_reach(search, number, next, scalar, false);
+            search_add_run(search, scalar, cut->low - 1, transition->target, DEAD);
             scalar = cut->low;
         }
-        next[AT_FORM] = cut->target;
-        search_reach(search, number, next, scalar, false);
-        scalar = cut->high + 1;
+        uint32_t last = cut->high < transition->high ? cut->high : transition->high;
+        search_add_run(search, scalar, last, transition->target, cut->target);
+        scalar = last + 1;
     }
-    if (scalar <= transition->high) {
-        next[AT_FORM] = DEAD;
-        search_reach(search, number, next, scalar, false);
+    if (scalar <= transition->high)
+        search_add_run(search, scalar, transition->high, transition->target, DEAD);
+}
+
+static int run_compare(const void *a, const void *b)
+{
+    const struct run *x = a, *y = b;
+    return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* Reads one scalar more, the most readable first, so that the witness is. */
+static void search_read(struct search *search, uint32_t number, const uint32_t at[AT_NUMBERS],
+                        const struct automaton_state *state)
+{
+    search->run_count = 0;
+    for (uint32_t t = 0; t < state->transition_count; t++)
+        search_cut(search, at[AT_FORM], &state->transitions[t]);
+    if (search->run_count)
+        qsort(search->runs, search->run_count, sizeof *search->runs, run_compare);
+    for (size_t i = 0; i < search->run_count && !search->exhausted; i++) {
+        const struct run *run = &search->runs[i];
+        uint32_t next[AT_NUMBERS] = {at[AT_TOKEN], at[AT_COUNT], run->target, run->form};
+        search_reach(search, number, next, run->scalar, false);
     }
 }
 
@@ -181,9 +217,11 @@ static struct command_line search_witness(struct search *search, uint32_t number
 }
 
 struct accepts_result accepts_search(struct arena *arena, const struct model_rule *rule,
-                                     const struct automaton *form, bool outside)
+                                     const struct automaton *form, bool outside,
+                                     struct work *work)
 {
-    struct search search = {.arena = arena, .rule = rule, .form = form, .outside = outside};
+    struct search search = {.arena = arena, .work = work, .rule = rule, .form = form,
+                            .outside = outside};
     number_table_init(&search.table, arena);
     search.languages = arena_array(arena, rule->token_count, sizeof *search.languages);
     for (size_t t = 0; t < rule->token_count; t++) {
@@ -205,8 +243,7 @@ struct accepts_result accepts_search(struct arena *arena, const struct model_rul
                                                search.uncertain};
             search_next_token(&search, number, at);
         }
-        for (uint32_t t = 0; t < state->transition_count; t++)
-            search_read(&search, number, at, &state->transitions[t]);
+        search_read(&search, number, at, state);
     }
     return (struct accepts_result){.answer = search.exhausted ? ACCEPTS_EXHAUSTED : ACCEPTS_NONE};
 }

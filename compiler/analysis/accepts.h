@@ -9,21 +9,21 @@
 #include <stdbool.h>
 
 #include "compiler/analysis/command_line.h"
+#include "compiler/analysis/work.h"
 #include "compiler/policy/model.h"
-
-/* Steps of the search for one rule, before it gives up and says so. */
-#define ACCEPTS_STEPS_MAX 4000000u
 
 enum accepts_answer { ACCEPTS_NONE, ACCEPTS_FOUND, ACCEPTS_EXHAUSTED };
 
 struct accepts_result {
     enum accepts_answer answer;
-    struct command_line witness; /* FOUND: the shortest */
+    struct command_line witness; /* FOUND: the shortest, of readable characters where there are some */
     bool uncertain;
 };
 
-/* Looks for a command line of `rule` whose joined text is in `form` (or, with `outside`, is not). */
+/* Looks for a command line of `rule` whose joined text is in `form` (or, with `outside`, is not), within
+ * the limits of `work`. */
 struct accepts_result accepts_search(struct arena *arena, const struct model_rule *rule,
-                                     const struct automaton *form, bool outside);
+                                     const struct automaton *form, bool outside,
+                                     struct work *work);
 
 #endif

@@ -97,42 +97,61 @@ static size_t line_length(struct command_line line)
     return length;
 }
 
+/* What is known of one claim. */
+struct finding {
+    const struct model_rule *refuting;
+    const char *witness; /* the shortest of all rules */
+    size_t length;
+    bool uncertain;
+    const struct model_rule *exhausted; /* the first rule that was too much */
+    size_t exhausted_count;
+    const char *limit;
+};
+
+static void claim_try(const struct loaded *loaded, const struct model_rule *rule,
+                      const struct automaton *form, bool outside, struct work *whole,
+                      struct finding *finding)
+{
+    struct arena *scratch = arena_new(LOAD_MEMORY_MAX);
+    struct work work = work_part(whole);
+    struct accepts_result result = accepts_search(scratch, rule, form, outside, &work);
+    if (result.answer == ACCEPTS_EXHAUSTED && !finding->exhausted_count++) {
+        finding->exhausted = rule;
+        finding->limit = work_limit(loaded->arena, &work);
+    }
+    if (result.answer == ACCEPTS_FOUND && line_length(result.witness) < finding->length) {
+        finding->length = line_length(result.witness);
+        finding->uncertain = result.uncertain;
+        finding->refuting = rule;
+        const char *text = command_line_text(scratch, result.witness);
+        finding->witness = arena_copy(loaded->arena, text, strlen(text));
+    }
+    work_return(whole, &work);
+    arena_free(scratch);
+}
+
 /* Checks one claim over every rule; says the shortest command line that refutes it. */
-static int claim_check(const struct loaded *loaded, const char *path, const struct claim *claim)
+static int claim_check(const struct loaded *loaded, const char *path, const struct claim *claim,
+                       struct work *work)
 {
     const struct automaton *form = claim_automaton(loaded->arena, claim->pattern);
     if (!form)
         return EXIT_USAGE;
-    const char *name = claim->only ? "only" : "never";
-    const struct model_rule *refuting = NULL, *exhausted = NULL;
-    const char *witness = NULL;
-    size_t shortest = SIZE_MAX;
-    bool uncertain = false;
-    for (size_t r = 0; r < loaded->model->rule_count; r++) {
-        const struct model_rule *rule = &loaded->model->rules[r];
-        struct arena *scratch = arena_new(LOAD_MEMORY_MAX);
-        struct accepts_result result = accepts_search(scratch, rule, form, claim->only);
-        if (result.answer == ACCEPTS_EXHAUSTED)
-            exhausted = rule;
-        if (result.answer == ACCEPTS_FOUND && line_length(result.witness) < shortest) {
-            shortest = line_length(result.witness);
-            uncertain = result.uncertain;
-            refuting = rule;
-            const char *text = command_line_text(scratch, result.witness);
-            witness = arena_copy(loaded->arena, text, strlen(text));
-        }
-        arena_free(scratch);
-    }
-    if (refuting)
-        printf("%s %s: refuted: %s   %s:%u%s\n", name, claim->pattern, witness, path,
-               refuting->line, uncertain ? " (only a call can tell: PCRE2 decides)" : "");
-    else if (exhausted)
-        printf("%s %s: not proved: %s:%u needs over %u steps\n", name, claim->pattern, path,
-               exhausted->line, ACCEPTS_STEPS_MAX);
+    const struct model *model = loaded->model;
+    struct finding finding = {.length = SIZE_MAX};
+    for (size_t r = 0; r < model->rule_count; r++)
+        claim_try(loaded, &model->rules[r], form, claim->only, work, &finding);
+    printf("%s %s: ", claim->only ? "only" : "never", claim->pattern);
+    if (finding.refuting)
+        printf("refuted: %s   %s:%u%s\n", finding.witness, path, finding.refuting->line,
+               finding.uncertain ? " (only a call can tell: PCRE2 decides)" : "");
+    else if (finding.exhausted)
+        printf("not proved: %zu of %zu rules are too much, the first %s:%u: %s; narrow their "
+               "patterns, or the claim's\n", finding.exhausted_count, model->rule_count, path,
+               finding.exhausted->line, finding.limit);
     else
-        printf("%s %s: proved for all %zu rules\n", name, claim->pattern,
-               loaded->model->rule_count);
-    return refuting || exhausted ? ACCEPTS_REFUTED : ACCEPTS_PROVED;
+        printf("proved for all %zu rules\n", model->rule_count);
+    return finding.refuting || finding.exhausted ? ACCEPTS_REFUTED : ACCEPTS_PROVED;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -146,8 +165,9 @@ static int run(const struct command *command, int argc, char **argv)
         /* Rules with errors prove nothing, and are no refutation either. */
         if (load_report(&loaded, &options.common) != EXIT_GOOD || !loaded.model)
             status = EXIT_USAGE;
+        struct work work = {.steps = WORK_STEPS_MAX};
         for (size_t i = 0; i < options.claim_count && status != EXIT_USAGE; i++) {
-            int answer = claim_check(&loaded, options.path, &options.claims[i]);
+            int answer = claim_check(&loaded, options.path, &options.claims[i], &work);
             status = answer == ACCEPTS_PROVED ? status : answer;
         }
         load_end(&loaded);

@@ -54,8 +54,9 @@ static int run(const struct command *command, int argc, char **argv)
     if (status == EXIT_GOOD && !load_policy(&loaded, &options, path))
         status = EXIT_USAGE;
     else if (status == EXIT_GOOD) {
+        struct work work = {.steps = WORK_STEPS_MAX};
         if (loaded.model)
-            warnings_check(loaded.arena, loaded.model, loaded.diagnostics);
+            warnings_check(loaded.arena, loaded.model, loaded.diagnostics, &work);
         status = load_report(&loaded, &options);
         if (status == EXIT_GOOD && options.format == DIAGNOSTIC_TEXT)
             print_summary(loaded.model);

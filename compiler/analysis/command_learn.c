@@ -42,6 +42,7 @@ static int learn(const char *path, const struct model *model)
         return EXIT_USAGE;
     }
     struct arena *arena = arena_new(LOAD_MEMORY_MAX);
+    struct work work = {.steps = WORK_STEPS_MAX, .allowed = WORK_STEPS_MAX};
     struct manifest manifest = manifest_read(arena, in);
     bool failed = ferror(in) != 0;
     if (in != stdin)
@@ -50,7 +51,7 @@ static int learn(const char *path, const struct model *model)
         fprintf(stderr, "sluicec: %s: cannot be read\n", path);
     } else {
         struct buffer out = {0};
-        if (!learn_propose(arena, &manifest, model, &out))
+        if (!learn_propose(arena, &manifest, model, &work, &out))
             buffer_puts(&out, "; nothing to propose: the rules take every call of the manifest\n");
         fwrite(buffer_text(&out), 1, out.length, stdout);
         buffer_free(&out);

@@ -5,6 +5,7 @@
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
+#include "compiler/base/utf8.h"
 
 /* Whether a shell takes the text as it is. */
 static bool text_is_plain(const char *text, size_t length)
@@ -28,22 +29,33 @@ static void control_quote(struct buffer *out, unsigned char byte)
         buffer_format(out, "\\x%02x", byte);
 }
 
+/* Whether the character at a place shows itself: what does not, or turns what stands beside it around, is
+ * written by its bytes. */
+static bool is_shown(const char *text, size_t length, size_t *used)
+{
+    uint32_t scalar;
+    *used = utf8_decode(text, length, &scalar);
+    return scalar == ' ' || (scalar != UTF8_INVALID && utf8_is_visible(scalar));
+}
+
 static void text_quote(struct buffer *out, const char *text, size_t length)
 {
+    size_t used;
     bool control = false;
-    for (size_t i = 0; i < length; i++)
-        control = control || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
+    for (size_t i = 0; i < length; i += used)
+        control = !is_shown(text + i, length - i, &used) || control;
     buffer_puts(out, control ? "$'" : "'");
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (control && (byte < 0x20 || byte == 0x7F))
-            control_quote(out, byte);
-        else if (byte == '\'')
+    for (size_t i = 0; i < length; i += used) {
+        bool shown = is_shown(text + i, length - i, &used);
+        if (!shown)
+            for (size_t byte = i; byte < i + used; byte++)
+                control_quote(out, (unsigned char)text[byte]);
+        else if (text[i] == '\'')
             buffer_puts(out, control ? "\\'" : "'\\''");
-        else if (byte == '\\' && control)
+        else if (text[i] == '\\' && control)
             buffer_puts(out, "\\\\");
         else
-            buffer_char(out, (char)byte);
+            buffer_add(out, text + i, used);
     }
     buffer_char(out, '\'');
 }

@@ -10,6 +10,9 @@
 #include "compiler/base/table.h"
 #include "compiler/policy/load.h"
 
+/* What a group's proposals cost, in steps, besides their automata and warnings. */
+#define PROPOSAL_STEPS 2000000u
+
 /* Memory of the compilation of one proposal. */
 #define PROPOSAL_MEMORY_MAX ((size_t)512 * 1024 * 1024)
 
@@ -28,6 +31,8 @@ struct learner {
     struct group *groups;
     size_t group_count, group_capacity;
     uint64_t unspeakable; /* calls that no rule can spell */
+    size_t unread;        /* calls that there was no work left to look at */
+    struct work *work;
 };
 
 /* ---- what is to be proposed for ---------------------------------------------------------------------- */
@@ -45,8 +50,13 @@ static struct policy_bytes *expansions_of(struct arena *arena, const struct mode
     return all;
 }
 
-static bool model_takes(const struct model *model, const struct manifest_call *call)
+/* What asking one rule costs, in steps, besides the words. */
+#define ASK_STEPS 120u
+
+static bool model_takes(const struct model *model, const struct manifest_call *call,
+                        struct work *work)
 {
+    work_spend(work, model->rule_count * ASK_STEPS + call->count * 100);
     struct arena *scratch = arena_new(0);
     struct policy_request request = {call->count, call->arguments, expansions_of(scratch, model)};
     bool takes = matching_find(scratch, model, &request).verdict == POLICY_YES;
@@ -229,7 +239,7 @@ static void add_warnings(struct buffer *out, char *printed)
 /* Compiles a proposal and asks it for the calls that it is made from; true with its warnings when it
  * takes them all. */
 static bool proposal_holds(const struct buffer *text, const struct manifest_call *const *calls,
-                           size_t count, struct buffer *warnings)
+                           size_t count, struct work *work, struct buffer *warnings)
 {
     if (text->length > SOURCE_LENGTH_MAX)
         return false;
@@ -240,12 +250,12 @@ static bool proposal_holds(const struct buffer *text, const struct manifest_call
     const struct model *model = model_from_source(arena, source, diagnostics);
     bool holds = model != NULL;
     for (size_t i = 0; i < count && holds; i++)
-        holds = model_takes(model, calls[i]);
+        holds = model_takes(model, calls[i], work);
     char *printed = NULL;
     size_t length;
     FILE *memory = holds ? open_memstream(&printed, &length) : NULL;
     if (memory) {
-        warnings_check(arena, model, diagnostics);
+        warnings_check(arena, model, diagnostics, work);
         diagnostics_print(diagnostics, memory, DIAGNOSTIC_TEXT);
         fclose(memory);
         add_warnings(warnings, printed);
@@ -273,7 +283,7 @@ static bool propose(struct learner *learner, const struct group *group, const st
                     const char *what, bool as_comment)
 {
     struct buffer warnings = {0};
-    bool holds = proposal_holds(rules, group->calls, group->count, &warnings);
+    bool holds = proposal_holds(rules, group->calls, group->count, learner->work, &warnings);
     if (holds) {
         if (as_comment)
             buffer_format(learner->out, "; or %s:\n", what);
@@ -329,18 +339,28 @@ static void add_notes(struct learner *learner, const struct manifest *manifest)
     if (learner->unspeakable)
         buffer_format(out, "; left out: %llu command lines that no rule line can spell\n",
                       (unsigned long long)learner->unspeakable);
+    if (learner->unread)
+        buffer_format(out, "; left out: %zu different command lines: to ask the rules for them takes "
+                      "over %llu million steps\n", learner->unread,
+                      (unsigned long long)(WORK_STEPS_MAX / 4 * 3 / 1000000));
     if (learner->group_count > LEARN_GROUPS_MAX)
         buffer_format(out, "; left out: %zu groups of calls, over %u\n",
                       learner->group_count - LEARN_GROUPS_MAX, LEARN_GROUPS_MAX);
 }
 
 size_t learn_propose(struct arena *arena, const struct manifest *manifest,
-                     const struct model *model, struct buffer *out)
+                     const struct model *model, struct work *work, struct buffer *out)
 {
-    struct learner learner = {.arena = arena, .programs = programs_read(arena), .out = out};
+    struct learner learner = {.arena = arena, .programs = programs_read(arena), .out = out,
+                              .work = work};
     for (size_t i = 0; i < manifest->call_count; i++) {
         const struct manifest_call *call = &manifest->calls[i];
-        if (model && model_takes(model, call))
+        /* A quarter of the work is for the proposals. */
+        if (work->steps < WORK_STEPS_MAX / 4) {
+            learner.unread = manifest->call_count - i;
+            break;
+        }
+        if (model && model_takes(model, call, work))
             continue;
         if (call_is_speakable(call))
             learner_group(&learner, call);
@@ -350,7 +370,13 @@ size_t learn_propose(struct arena *arena, const struct manifest *manifest,
     if (learner.group_count)
         qsort(learner.groups, learner.group_count, sizeof *learner.groups, group_compare);
     add_notes(&learner, manifest);
-    for (size_t i = 0; i < learner.group_count && i < LEARN_GROUPS_MAX; i++)
+    for (size_t i = 0; i < learner.group_count && i < LEARN_GROUPS_MAX; i++) {
+        if (!work_spend(work, PROPOSAL_STEPS)) {
+            buffer_format(out, "\n; left out: %zu groups of calls: the proposals take too much work\n",
+                          learner.group_count - i);
+            break;
+        }
         propose_group(&learner, &learner.groups[i]);
+    }
     return learner.group_count;
 }

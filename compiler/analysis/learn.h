@@ -7,6 +7,7 @@
 #define SLUICE_LEARN_H
 
 #include "compiler/analysis/manifest.h"
+#include "compiler/analysis/work.h"
 #include "compiler/base/buffer.h"
 
 #define LEARN_GROUPS_MAX 500u  /* proposals; the groups that were asked for most */
@@ -16,7 +17,7 @@
 /* Writes rules text for every call of the manifest that `model` (NULL: no rules yet) does not take,
  * which was rejected, or with NULL accepted. Returns how many groups of calls it is about. */
 size_t learn_propose(struct arena *arena, const struct manifest *manifest,
-                     const struct model *model, struct buffer *out);
+                     const struct model *model, struct work *work, struct buffer *out);
 
 /* A pattern for a slot with such values, as a rules file writes it: the narrowest of the standard set
  * (learn_patterns.c). NULL: none accepts them all. */

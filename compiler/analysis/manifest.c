@@ -78,6 +78,15 @@ static bool take_escape(struct cursor *in, struct buffer *out)
     return known != NULL;
 }
 
+/* How many bytes from here on stand for themselves: most strings are nothing else. */
+static size_t plain_length(const struct cursor *in)
+{
+    const char *at = in->at;
+    while (at < in->end && *at >= ' ' && *at < 0x7F && *at != '"' && *at != '\\')
+        at++;
+    return (size_t)(at - in->at);
+}
+
 /* A string, unescaped into `out`. False: it is none, or holds what no argument can. */
 static bool take_string(struct cursor *in, struct buffer *out)
 {
@@ -86,6 +95,12 @@ static bool take_string(struct cursor *in, struct buffer *out)
         return false;
     while (in->at < in->end && *in->at != '"') {
         uint32_t scalar;
+        size_t plain = plain_length(in);
+        if (plain) {
+            buffer_add(out, in->at, plain);
+            in->at += plain;
+            continue;
+        }
         size_t length = utf8_decode(in->at, (size_t)(in->end - in->at), &scalar);
         if (scalar == UTF8_INVALID || scalar < 0x20)
             return false;
@@ -145,7 +160,10 @@ struct event {
 };
 
 struct reader {
-    struct arena *scratch; /* of one line */
+    FILE *in;
+    char *block;         /* what was read of the file and not yet taken: no system call a line */
+    size_t begin, end;
+    struct buffer words; /* the arguments of one event, each behind its NUL */
     struct buffer text;
     struct event event;
 };
@@ -154,6 +172,7 @@ static bool take_arguments(struct reader *reader, struct cursor *in)
 {
     struct event *event = &reader->event;
     event->count = 0;
+    buffer_clear(&reader->words);
     if (!take(in, '['))
         return false;
     if (take(in, ']'))
@@ -161,11 +180,14 @@ static bool take_arguments(struct reader *reader, struct cursor *in)
     do {
         if (event->count == ARGUMENTS_MAX || !take_string(in, &reader->text))
             return false;
-        const char *copy =
-            arena_copy(reader->scratch, buffer_text(&reader->text), reader->text.length);
-        event->arguments[event->count++] =
-            (struct policy_bytes){copy, (uint32_t)reader->text.length};
+        buffer_add(&reader->words, buffer_text(&reader->text), reader->text.length);
+        buffer_char(&reader->words, '\0');
+        event->arguments[event->count++].length = (uint32_t)reader->text.length;
     } while (take(in, ','));
+    /* Where they are, now that the buffer moves no more. */
+    const char *at = buffer_text(&reader->words);
+    for (uint32_t i = 0; i < event->count; at += event->arguments[i++].length + 1)
+        event->arguments[i].bytes = at;
     return take(in, ']');
 }
 
@@ -272,22 +294,35 @@ static void collection_add(struct collection *all, const struct event *event)
         call->rejected++;
 }
 
+/* Bytes of a file that are read at once. */
+#define BLOCK_SIZE ((size_t)256 * 1024)
+
 /* Reads a line without its end into `line`; *whole is false for one that is too long, of which the
  * rest is skipped. False: nothing is left. */
-static bool read_line(FILE *in, struct buffer *line, bool *whole)
+static bool read_line(struct reader *reader, struct buffer *line, bool *whole)
 {
+    bool any = false;
     buffer_clear(line);
     *whole = true;
-    int byte = getc_unlocked(in);
-    if (byte == EOF)
-        return false;
-    for (; byte != EOF && byte != '\n'; byte = getc_unlocked(in)) {
-        if (line->length < MANIFEST_LINE_MAX)
-            buffer_char(line, (char)byte);
-        else
+    for (;;) {
+        if (reader->begin == reader->end) {
+            reader->begin = 0;
+            reader->end = fread(reader->block, 1, BLOCK_SIZE, reader->in);
+            if (!reader->end)
+                return any;
+        }
+        any = true;
+        const char *from = reader->block + reader->begin;
+        const char *newline = memchr(from, '\n', reader->end - reader->begin);
+        size_t length = newline ? (size_t)(newline - from) : reader->end - reader->begin;
+        if (line->length + length > MANIFEST_LINE_MAX)
             *whole = false;
+        else if (*whole)
+            buffer_add(line, from, length);
+        reader->begin += length + (newline != NULL);
+        if (newline)
+            return true;
     }
-    return true;
 }
 
 struct manifest manifest_read(struct arena *arena, FILE *in)
@@ -295,18 +330,27 @@ struct manifest manifest_read(struct arena *arena, FILE *in)
     struct collection all = {.arena = arena};
     struct reader *reader = memory_zeroed(1, sizeof *reader);
     struct buffer line = {0};
+    uint64_t bytes = 0;
     bool whole;
-    while (read_line(in, &line, &whole)) {
+    reader->in = in;
+    reader->block = memory_alloc(BLOCK_SIZE);
+    while (read_line(reader, &line, &whole)) {
         all.manifest.lines++;
-        reader->scratch = arena_new(0);
         if (whole && take_event(reader, buffer_text(&line), line.length))
             collection_add(&all, &reader->event);
         else
             all.manifest.unreadable++;
-        arena_free(reader->scratch);
+        bytes += line.length + 1;
+        if (bytes > MANIFEST_READ_MAX) {
+            all.manifest.limit = arena_format(arena, "the first %llu MiB",
+                                              (unsigned long long)(MANIFEST_READ_MAX >> 20));
+            break;
+        }
     }
     buffer_free(&line);
     buffer_free(&reader->text);
+    buffer_free(&reader->words);
+    free(reader->block);
     free(reader);
     return all.manifest;
 }

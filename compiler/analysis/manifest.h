@@ -14,6 +14,7 @@
 
 /* A request of 1 MiB, each byte of it escaped as \u00XX, and the rest of its event. */
 #define MANIFEST_LINE_MAX ((size_t)7 * 1024 * 1024)
+#define MANIFEST_READ_MAX (UINT64_C(2) << 30) /* bytes of a file */
 #define MANIFEST_DEPTH_MAX 32u          /* of arrays and objects inside each other */
 #define MANIFEST_CALLS_MAX 20000u       /* different command lines */
 #define MANIFEST_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of these together */
@@ -33,7 +34,7 @@ struct manifest {
     const char *limit; /* NULL: everything was read; else which limit the rest was left out for */
 };
 
-/* Reads to the end of the file. */
+/* Reads to the end of the file, a line at a time, or as far as MANIFEST_READ_MAX. */
 struct manifest manifest_read(struct arena *arena, FILE *in);
 
 #endif

@@ -135,11 +135,11 @@ void warner_option_values(struct warner *warner, const struct invocation *invoca
 }
 
 void warnings_check(struct arena *arena, const struct model *model,
-                    struct diagnostics *diagnostics)
+                    struct diagnostics *diagnostics, struct work *work)
 {
     struct warner warner = {.arena = arena, .model = model, .diagnostics = diagnostics,
                             .programs = programs_read(arena),
-                            .work = {.steps = WORK_STEPS_MAX}};
+                            .work = work};
     for (unsigned form = 0; form < FORM_COUNT; form++) {
         struct pattern_error error = {0};
         const struct pattern *pattern = pattern_parse(arena, form_patterns[form],

@@ -39,12 +39,12 @@ struct warner {
     const struct programs *programs;
     const struct automaton *forms[FORM_COUNT];
     struct invocation *invocations; /* one for each rule */
-    struct work work;
+    struct work *work;
 };
 
 /* Adds every warning of a policy to the diagnostics. */
 void warnings_check(struct arena *arena, const struct model *model,
-                    struct diagnostics *diagnostics);
+                    struct diagnostics *diagnostics, struct work *work);
 
 /* ---- for the families --------------------------------------------------------------------------- */
 

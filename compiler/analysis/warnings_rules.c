@@ -206,17 +206,17 @@ static void group_tell(struct taking *taking, const struct rule_group *group, st
 /* After a limit: rules of which it is easy to see that a request reaches them. */
 static void group_settle(struct taking *taking, const struct rule_group *group)
 {
-    struct work work = work_part(&taking->warner->work);
+    struct work work = work_part(taking->warner->work);
     for (uint32_t r = 0; r < group->count; r++)
         if (!taking->fates[r].decides)
             taking->fates[r].decides = decides_its_shortest(taking->rules, r, &work);
-    work_return(&taking->warner->work, &work);
+    work_return(taking->warner->work, &work);
 }
 
 static void group_warn(struct warner *warner, const struct rule_group *group)
 {
     struct arena *scratch = arena_new(0);
-    struct work work = work_part(&warner->work);
+    struct work work = work_part(warner->work);
     struct taking taking = {
         .warner = warner,
         .arena = scratch,
@@ -229,7 +229,7 @@ static void group_warn(struct warner *warner, const struct rule_group *group)
     struct space *space = space_new(taking.rules, group->count, &work);
     struct space_reader reader = {.context = &taking, .ends = taking_ends, .matters = taking_matters};
     bool whole = space_explore(space, &reader);
-    work_return(&warner->work, &work);
+    work_return(warner->work, &work);
     if (!whole)
         group_settle(&taking, group);
     group_tell(&taking, group, space, whole);

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 
 import pytest
@@ -167,3 +168,30 @@ def test_wrong_usage(tmp_path):
     (tmp_path / "m").write_text("")
     assert sluicec("learn", tmp_path / "m", tmp_path / "bad.rules").returncode == 1
     assert sluicec("learn", "-", input=reject("date").encode()).stdout.endswith(b"date\n")
+
+
+# ---- large manifests -------------------------------------------------------------------------------
+
+
+def test_a_large_manifest_streams(tmp_path):
+    """64 MiB in the memory of its different command lines."""
+    block = "".join(start("git", "log", f"x{n}") + "\n" + reject("git", "show", f"y{n % 7}") + "\n" for n in range(2000))
+    manifest = tmp_path / "manifest.jsonl"
+    with open(manifest, "w", encoding="utf-8") as out:
+        while out.tell() < 64 << 20:
+            out.write(block)
+    def bound():
+        resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+        if "san" not in str(BUILD):
+            resource.setrlimit(resource.RLIMIT_AS, (48 << 20, 48 << 20))
+    result = sluicec("learn", manifest, preexec_fn=bound)
+    assert result.returncode == 0, result.stderr
+    assert b"git show #value1" in result.stdout and b"left out" not in result.stdout
+
+
+def test_many_calls_asked_of_many_rules_meet_a_stated_limit(tmp_path):
+    rules = "".join(f"p{n}\n" for n in range(20000))
+    lines = [reject("x", str(n)) for n in range(20000)]
+    said = learn(tmp_path, lines, rules)
+    assert re.search(r"^; left out: \d+ different command lines: to ask the rules for them takes over 3750 million steps$",
+                     said, re.M), said[:500]
