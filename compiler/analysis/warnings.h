@@ -40,6 +40,7 @@ struct warner {
     const struct automaton *forms[FORM_COUNT];
     struct invocation *invocations; /* one for each rule */
     struct work *work;
+    bool runs_callers; /* the rule being looked at got a command-position */
 };
 
 /* Adds every warning of a policy to the diagnostics. */

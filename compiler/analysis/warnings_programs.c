@@ -39,10 +39,9 @@ static const struct model_slot *shell_slot(struct warner *warner, const struct m
 }
 
 /* A slot at operand N of a fact is a command; with `shell`, every one from there on is read again. */
-static bool warn_operands(struct warner *warner, const struct invocation *invocation,
+static void warn_operands(struct warner *warner, const struct invocation *invocation,
                           const char *fact_name, const char *what, bool shell)
 {
-    bool warned = false;
     const struct program_fact *fact = NULL;
     while ((fact = invocation_fact(invocation, fact_name, fact))) {
         size_t first = fact_number(fact, 1);
@@ -56,20 +55,17 @@ static bool warn_operands(struct warner *warner, const struct invocation *invoca
             if (at && (token->pieces[0].is_slot || shell)) {
                 warn_at_slot(warner, "command-position", slot, command_note, invocation->name, what,
                              NULL);
-                warned = true;
+                warner->runs_callers = true;
             }
             const char *witness = NULL;
             const struct model_slot *read_again =
                 shell && o + 1 >= first ? shell_slot(warner, invocation->rule, token, &witness)
                                         : NULL;
-            if (read_again) {
+            if (read_again)
                 warn_at_slot(warner, "shell-metachar", read_again, shell_note, invocation->name,
                              "hands to a shell", witness);
-                warned = true;
-            }
         }
     }
-    return warned;
 }
 
 /* Whether a token sets, by its literal beginning, something that runs nothing. */
@@ -93,12 +89,13 @@ static void on_command_value(struct warner *warner, const struct invocation *inv
 {
     (void)fact;
     const struct model_slot *slot = token_slot(invocation->rule, token);
-    if (slot && !language_is_listed(warner, language) && !is_safe_setting(invocation, token))
-        diagnostic_note(warner->diagnostics,
-                        diagnostic_warning(warner->diagnostics, "command-position", slot->span,
-                                           "%s runs the value of %s, which is #%s",
-                                           invocation->name, option, slot->name),
-                        SPAN_NONE, "%s", command_note);
+    if (!slot || language_is_listed(warner, language) || is_safe_setting(invocation, token))
+        return;
+    warner->runs_callers = true;
+    struct diagnostic *warning = diagnostic_warning(
+        warner->diagnostics, "command-position", slot->span,
+        "%s runs the value of %s, which is #%s", invocation->name, option, slot->name);
+    diagnostic_note(warner->diagnostics, warning, SPAN_NONE, "%s", command_note);
 }
 
 static void on_shell_value(struct warner *warner, const struct invocation *invocation,
@@ -179,10 +176,33 @@ static bool reads_code_from_input(const struct invocation *invocation)
     return operands < fact_number(reads, 1) && !has_code_option(invocation);
 }
 
+static bool is_confined(const struct model_confinement *confinement)
+{
+    return confinement->confines_files && (confinement->net_none || confinement->net_ports);
+}
+
+/* Programs that talk with their user, who can have them start a shell: where that is bounded, it has been
+ * thought of. */
+static bool warn_prompt(struct warner *warner, const struct invocation *invocation)
+{
+    if (!invocation_fact(invocation, "shell-escape", NULL) ||
+        is_confined(invocation->rule->confinement) ||
+        invocation_fact(invocation, "stdin-code", NULL) || has_code_option(invocation))
+        return false;
+    diagnostic_note(warner->diagnostics,
+                    diagnostic_warning(warner->diagnostics, "interpreter-stdin",
+                                       invocation->rule->span,
+                                       "%s takes commands from its user, and one of them starts a "
+                                       "shell", invocation->name),
+                    SPAN_NONE, "name a program that only does what is wanted, or confine it (fs_*, "
+                               "net) to what such a shell may do");
+    return true;
+}
+
 static bool warn_input(struct warner *warner, const struct invocation *invocation)
 {
     if (!reads_code_from_input(invocation))
-        return false;
+        return warn_prompt(warner, invocation);
     diagnostic_note(warner->diagnostics,
                     diagnostic_warning(warner->diagnostics, "interpreter-stdin",
                                        invocation->rule->span,
@@ -217,11 +237,6 @@ static void warn_pager(struct warner *warner, const struct invocation *invocatio
                                        invocation->name),
                     SPAN_NONE, "%s%s%s", off ? "add " : "", off ? off->values[0] : "",
                     off ? " to the command line, or env = PAGER=cat" : "set env = PAGER=cat");
-}
-
-static bool is_confined(const struct model_confinement *confinement)
-{
-    return confinement->confines_files && (confinement->net_none || confinement->net_ports);
 }
 
 /* A rule whose files and network are bounded has done what the warning asks for. */
@@ -336,26 +351,6 @@ static void warn_set_id(struct warner *warner, const struct invocation *invocati
                         SPAN_NONE, "remove new_privs, and confine the rule");
 }
 
-static bool runs_slot_as_command(struct warner *warner, const struct invocation *invocation)
-{
-    static const char *const facts[] = {"command-operand", "code-operand", "file-operand",
-                                        "shell-operand"};
-    for (size_t f = 0; f < sizeof facts / sizeof *facts; f++) {
-        const struct program_fact *fact = NULL;
-        while ((fact = invocation_fact(invocation, facts[f], fact))) {
-            size_t at = fact_number(fact, 1);
-            if (!at || at > invocation->operand_count)
-                continue;
-            const struct model_token *token =
-                &invocation->rule->tokens[invocation->operands[at - 1]];
-            if (token_slot(invocation->rule, token) && token->pieces[0].is_slot &&
-                !language_is_listed(warner, warner_language(warner, invocation->rule, token)))
-                return true;
-        }
-    }
-    return false;
-}
-
 /* A command line that only has the program tell about itself. */
 static bool tells_about_itself(const struct model_rule *rule)
 {
@@ -374,13 +369,14 @@ void warnings_of_programs(struct warner *warner)
         warn_set_id(warner, invocation);
         if (!invocation->program || tells_about_itself(invocation->rule))
             continue;
+        warner->runs_callers = false;
         warn_commands(warner, invocation);
         bool input = warn_input(warner, invocation);
         warn_pager(warner, invocation);
         bool files = warn_files(warner, invocation);
         warn_destinations(warner, invocation);
         /* runs-caller-files has said so already. */
-        if (!files && (input || runs_slot_as_command(warner, invocation)) &&
+        if (!files && (input || warner->runs_callers) &&
             !is_confined(invocation->rule->confinement))
             diagnostic_note(warner->diagnostics,
                             diagnostic_warning(warner->diagnostics, "unconfined",
