@@ -154,4 +154,5 @@ void warnings_check(struct arena *arena, const struct model *model,
     warnings_of_programs(&warner);
     warnings_of_environments(&warner);
     warnings_of_combinations(&warner);
+    warnings_of_text(&warner);
 }

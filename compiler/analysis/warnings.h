@@ -54,6 +54,7 @@ void warnings_of_values(struct warner *warner);       /* what slots accept */
 void warnings_of_programs(struct warner *warner);     /* what programs do with it */
 void warnings_of_environments(struct warner *warner); /* env-danger, writable-exec-path */
 void warnings_of_combinations(struct warner *warner); /* combination */
+void warnings_of_text(struct warner *warner);         /* lost-backslash, comment-in-word, invisible-char */
 
 /* What a token accepts, or NULL when only a call can tell. */
 const struct automaton *warner_language(struct warner *warner, const struct model_rule *rule,
