@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import threading
 import time
@@ -338,6 +339,69 @@ def test_a_state_that_is_none_is_refused(new, home):
     done = subprocess.run([new, "serve", "--resume", "55"], stderr=subprocess.PIPE,
                           env={"HOME": str(home)}, timeout=60)
     assert done.returncode == 2
+
+
+# Says that it is fit, and puts what it is handed into $HOME/state.
+HEIR = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    char path[4096], bytes[65536];
+    ssize_t got;
+    if (argc < 4 || strcmp(argv[1], "serve") != 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/state", getenv("HOME"));
+    FILE *file = fopen(path, "w");
+    for (off_t at = 0; (got = pread(atoi(argv[3]), bytes, sizeof bytes, at)) > 0; at += got)
+        fwrite(bytes, 1, (size_t)got, file);
+    return fclose(file) == 0 ? 3 : 4;
+}
+"""
+
+
+@pytest.fixture
+def state(broker, home):
+    """What a broker hands to its successor."""
+    (home / "heir.c").write_text(HEIR)
+    subprocess.run(["gcc", "-o", home / "heir", home / "heir.c"], check=True, timeout=60)
+    os.rename(home / "heir", broker.binary)
+    broker.signal(signal.SIGHUP)
+    assert broker.process.wait(wire.PATIENCE) == 3
+    return (home / "state").read_bytes()
+
+
+def changed(state, at, value):
+    return state[:at] + struct.pack("<I", value) + state[at + 4:]
+
+
+@pytest.mark.parametrize("what, change, words", [
+    ("another magic", lambda state: changed(state, 0, 1), "no broker's state"),
+    ("another format", lambda state: changed(state, 4, 999999), "format 999999"),
+    ("another length", lambda state: state + bytes(8), "cut off"),
+    ("other records", lambda state: changed(state, 16, 8), "other sizes"),
+    ("more connections than there are", lambda state: changed(state, 32, 9), "cut off"),
+    ("another protocol of workers", lambda state: changed(state, 40, 0x7fffffff), "another protocol"),
+    ("an older protocol of workers", lambda state: changed(state, 40, 0), "another protocol"),
+    ("another protocol of captures", lambda state: changed(state, 44, 0), "another protocol"),
+], ids=lambda value: value if isinstance(value, str) and " " in value else "")
+def test_a_state_that_is_not_sound_is_refused(state, new, home, what, change, words):
+    fd = wire.sealed_memfd(change(state))
+    done = subprocess.run([new, "serve", "--resume", str(fd)], pass_fds=[fd],
+                          stderr=subprocess.PIPE, env={"HOME": str(home)}, timeout=60)
+    os.close(fd)
+    assert done.returncode == 2 and words in done.stderr.decode()
+
+
+def test_a_state_that_could_still_change_is_refused(state, new, home):
+    fd = os.memfd_create("state", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.write(fd, state)
+    done = subprocess.run([new, "serve", "--resume", str(fd)], pass_fds=[fd],
+                          stderr=subprocess.PIPE, env={"HOME": str(home)}, timeout=60)
+    os.close(fd)
+    assert done.returncode == 2 and b"holds no broker's state" in done.stderr
 
 
 # ---- the audit trail -----------------------------------------------------------------------------

@@ -384,6 +384,34 @@ static void with_mounts_a_denied_path_is_exact(void **state)
     place_end(&p);
 }
 
+/* A worker in a mount namespace opens by path what the broker has opened: it must be that. */
+static void with_mounts_only_what_was_opened_runs(void **state)
+{
+    struct place p;
+    char path[128];
+    (void)state;
+    place_make(&p);
+    if (place_skip_without(&p, p.f.host.mount_namespaces))
+        skip();
+    outside(&p, "mkdir w; cp /bin/echo w/program; cp /bin/echo w/other");
+    p.f.confinement.isolate = ISOLATE_MOUNT;
+    snprintf(path, sizeof path, "%s/w/program", p.base);
+    fixture_start(&p.f);
+    int opened = open(path, O_PATH | O_CLOEXEC);
+    assert_true(opened >= 0);
+    const struct fixture_call extra = {.executable = opened, .path = path};
+    fixture_run(&p.f, &extra, ARGV(path, "right"));
+    assert_int_equal(p.f.report.kind, REPORT_ENDED);
+    assert_string_equal(p.f.output, "right\n");
+    outside(&p, "mv w/other w/program");
+    fixture_run(&p.f, &extra, ARGV(path, "wrong"));
+    assert_int_equal(p.f.report.kind, REPORT_FAILED);
+    assert_int_equal(p.f.report.stage, STAGE_EXEC);
+    assert_int_equal(p.f.report.error, ESTALE);
+    close(opened);
+    place_end(&p);
+}
+
 /* ---- metadata -------------------------------------------------------------------------------- */
 
 #define CHANGES                                                                                    \
@@ -998,6 +1026,7 @@ int main(void)
         cmocka_unit_test(a_denied_path_that_does_not_exist_yet),
         cmocka_unit_test(a_grant_within_a_denied_path_is_none),
         cmocka_unit_test(with_mounts_a_denied_path_is_exact),
+        cmocka_unit_test(with_mounts_only_what_was_opened_runs),
         cmocka_unit_test(metadata_within_what_may_be_written),
         cmocka_unit_test(metadata_within_by_supervision),
         cmocka_unit_test(supervised_programs_of_all_kinds),
