@@ -8,10 +8,11 @@ arguments). A mutation that a test survives is a hole in the tests; one that doe
 
 Works in a copy; the checkout is left alone. Each test is first seen to pass on the code as it is.
 
-    mutate.py [--only TEXT] [--from I --to J] [--keep DIR] [--list]
+    mutate.py [--only PATTERN] [--from I --to J] [--keep DIR] [--list]
 """
 import argparse
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -181,7 +182,7 @@ def try_all(scratch, mutations):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="those whose group or name has this in it")
+    parser.add_argument("--only", default="", help="those whose group: name matches this pattern")
     parser.add_argument("--from", dest="begin", type=int, default=0)
     parser.add_argument("--to", dest="end", type=int)
     parser.add_argument("--keep", help="the folder of the copy, which is kept and used again")
@@ -191,7 +192,7 @@ def main():
     if len(mutations) < LEAST:
         raise Broken(f"{len(mutations)} mutations; there have to be {LEAST}")
     mutations = [mutation for mutation in mutations
-                 if options.only in f"{mutation.group}: {mutation.name}"]
+                 if re.search(options.only, f"{mutation.group}: {mutation.name}")]
     mutations = mutations[options.begin:options.end]
     if options.list:
         for mutation in mutations:
