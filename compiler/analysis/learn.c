@@ -8,6 +8,7 @@
 #include "compiler/analysis/warnings.h"
 #include "compiler/base/arena.h"
 #include "compiler/base/table.h"
+#include "compiler/base/utf8.h"
 #include "compiler/policy/load.h"
 
 /* What a group's proposals cost, in steps, besides their automata and warnings. */
@@ -64,14 +65,28 @@ static bool model_takes(const struct model *model, const struct manifest_call *c
     return takes;
 }
 
-/* Whether a rule's line can have these words: the first is a program, none has a line's end. */
+/* Whether a person sees a word for what it is. What a caller sent comes here to a terminal and into a
+ * rules file: neither must be steered, nor shown other than it is. */
+static bool word_is_visible(struct policy_bytes word)
+{
+    for (size_t at = 0, taken; at < word.length; at += taken) {
+        uint32_t scalar;
+        taken = utf8_decode(word.bytes + at, word.length - at, &scalar);
+        if (!utf8_is_visible(scalar) && scalar != '\t')
+            return false;
+    }
+    return true;
+}
+
+/* Whether a rule's line can have these words: the first is a program, none has a line's end or what
+ * cannot be seen. */
 static bool call_is_speakable(const struct manifest_call *call)
 {
     struct policy_bytes program = call->arguments[0];
     if (!program.length || (program.bytes[0] != '/' && strchr(program.bytes, '/')))
         return false;
     for (uint32_t i = 0; i < call->count; i++)
-        if (strpbrk(call->arguments[i].bytes, "\n\r"))
+        if (!word_is_visible(call->arguments[i]))
             return false;
     return true;
 }

@@ -59,7 +59,7 @@ CALLS = [
     ["git", "push", "origin", "fix-1"], ["git", "push", "origin", "fix-2"], ["git", "push", "origin", "fix-2"],
     ["git", "log", "--max-count=5"], ["git", "log", "--max-count=70"],
     ["ls", "/srv/work/a"], ["ls", "/srv/work/b/c"],
-    ["echo", "it's", "#1", "$HOME/x", "a;b", ""], ["echo", "é", "\x1b", "\\", '"', "'"],
+    ["echo", "it's", "#1", "$HOME/x", "a;b", ""], ["echo", "é", "\t", "\\", '"', "'"],
 ]
 
 
@@ -123,6 +123,15 @@ def test_danger_is_flagged(tmp_path):
 def test_words_that_no_rule_can_spell(tmp_path):
     proposal = learn(tmp_path, [reject("echo", "a\nb"), reject("./x"), reject("", "x"), reject("echo", "fine")])
     assert "left out: 3 command lines that no rule line can spell" in proposal
+    assert takes(tmp_path, proposal, ["echo", "fine"])
+
+
+@pytest.mark.parametrize("unseen", ["\x1b[2J", "\x7f", "\x9b1m", "\u202egpj.exe", "\u200b", "\u2028", "\ufeff"])
+def test_what_cannot_be_seen_is_not_proposed(tmp_path, unseen):
+    """A caller's words come to the terminal, and to the rules, of whoever learns from them."""
+    proposal = learn(tmp_path, [reject("echo", "a" + unseen + "b"), reject("echo", "fine")])
+    assert "left out: 1 command lines that no rule line can spell" in proposal
+    assert unseen not in proposal
     assert takes(tmp_path, proposal, ["echo", "fine"])
 
 

@@ -47,7 +47,7 @@ static void check_proposals(struct arena *arena, const char *text, size_t length
 {
     const struct source *source = source_from_text(arena, "p.rules", text, length);
     struct diagnostics *diagnostics = diagnostics_new(arena, source);
-    FUZZ_CHECK(is_printable(text, length, false));
+    FUZZ_CHECK(is_printable(text, length, true));
     model_from_source(arena, source, diagnostics);
     FUZZ_CHECK(diagnostics_errors(diagnostics) <= 1);
 }
