@@ -33,9 +33,12 @@ WARNINGS := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-proto
             -Wwrite-strings $(WERROR)
 , := ,
 SANITIZE := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# COVERED=1 is `make coverage`'s own. Counters lie in a file that every process maps, those too that
+# run confined, end by a signal or are replaced by exec; each program has its own.
+COVER    := $(if $(COVERED),-fprofile-instr-generate=$(abspath $(BUILD))/counts/%m%c.profraw -fcoverage-mapping -mllvm -runtime-counter-relocation)
 CFLAGS   ?= -O2 -g
 COMMON   := -std=gnu11 -I. -DSLUICE_VERSION='"$(VERSION)"' $(WARNINGS)
-HOST     := $(COMMON) $(CFLAGS) -fstack-protector-strong $(SANITIZE) -MMD -MP
+HOST     := $(COMMON) $(CFLAGS) -fstack-protector-strong $(SANITIZE) $(COVER) $(if $(COVERED),-DSLUICE_COVERED) -MMD -MP
 # The broker and the client: static, position-independent, small. Kernel headers come last so that
 # none of glibc's shadow musl's (-idirafter).
 MULTIARCH := $(shell $(CC) -print-multiarch)
@@ -71,10 +74,10 @@ LIB              := $(BUILD)/lib/sluice
 
 .PHONY: all
 all: $(if $(wildcard compiler/main.c),$(BUILD)/sluicec) $(if $(wildcard runtime/client/main.c),$(BUILD)/sluicify) $(LIB)/libruntime-musl.a $(LIB)/libruntime-glibc.a \
-     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources $(BUILD)/libsluicify.a $(if $(SAN),$(BUILD)/sluicify-sanitized $(LIB)/sanitized.o)
+     $(LIB)/verify-musl.o $(LIB)/verify-glibc.o $(LIB)/.sources $(BUILD)/libsluicify.a $(if $(SAN),$(BUILD)/sluicify-sanitized $(LIB)/sanitized.o) $(if $(COVERED),$(BUILD)/sluicify-sanitized)
 
 $(BUILD)/sluicec: $(BUILD)/host/compiler/main.o $(BUILD)/libcompiler.a
-	$(CC) $(SANITIZE) -o $@ $^ $(LIBRARIES)
+	$(CC) $(SANITIZE) $(COVER) -o $@ $^ $(LIBRARIES)
 
 $(BUILD)/libcompiler.a: $(COMPILER_OBJECTS)
 	@rm -f $@
@@ -84,9 +87,12 @@ $(LIB)/libruntime-musl.a: $(MUSL_OBJECTS)
 	@mkdir -p $(@D); rm -f $@
 	ar rcsD $@ $^
 
-$(LIB)/libruntime-glibc.a: $(GLIBC_OBJECTS)
+$(LIB)/libruntime-glibc.a: $(GLIBC_OBJECTS) $(if $(COVERED),$(BUILD)/glibc/counts.o)
 	@mkdir -p $(@D); rm -f $@
-	ar rcsD $@ $^
+	ar rcsD $@ $(filter-out $(if $(COVERED),%/broker/main.o),$^)
+# What clang links with a program that counts, joined to the broker's main.
+$(BUILD)/glibc/counts.o: $(BUILD)/glibc/runtime/broker/main.o
+	ld -r -u __llvm_profile_runtime -o $@ $< $(shell $(CC) -print-runtime-dir)/libclang_rt.profile-$(shell uname -m).a
 
 # What every compile links with its own matchers, to try them.
 $(LIB)/verify-musl.o: $(BUILD)/musl/runtime/verify/verify.o
@@ -122,7 +128,7 @@ $(BUILD)/sluicify: $(CLIENT_OBJECTS) $(LIB)/libruntime-musl.a
 
 # The same program for the sanitizers, which need glibc: with SAN=1 the client's tests run this one.
 $(BUILD)/sluicify-sanitized: $(CLIENT_SOURCES:%.c=$(BUILD)/host/%.o) $(BUILD)/libruntime-host.a
-	$(CC) $(SANITIZE) -o $@ $^
+	$(CC) $(SANITIZE) $(COVER) -o $@ $^
 
 # libsluicify, for other programs: one object in which nothing but sluicify_* is visible.
 LIBRARY_SOURCES := runtime/client/sluicify.c $(sort $(wildcard runtime/shared/*.c))
@@ -147,7 +153,7 @@ $(BUILD)/musl/%.o: %.c
 	$(MUSL_CC) $(RUNTIME) -c -o $@ $<
 $(BUILD)/glibc/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(RUNTIME) $(if $(SAN),$(SANITIZE) -g,-D_FORTIFY_SOURCE=2) -c -o $@ $<
+	$(CC) $(RUNTIME) $(if $(SAN),$(SANITIZE) -g,-D_FORTIFY_SOURCE=2) $(if $(findstring /verify/,$@),,$(COVER)) -c -o $@ $<
 
 $(BUILD)/grammar/%.tab.c $(BUILD)/grammar/%.tab.h: grammar/%.y
 	@mkdir -p $(@D)
@@ -255,6 +261,11 @@ $(BUILD)/fuzz/libdecide.a: tests/fuzz/decide/decide.rules $(BUILD)/sluicec
 $(BUILD)/tests/fuzz/decide: $(BUILD)/tests/fuzz/libdecide.a
 $(BUILD)/fuzz/fuzz-run/decide: $(BUILD)/fuzz/libdecide.a
 
+# gcc -fanalyzer, clang, clang-tidy and cppcheck: what they find is explained, or fixed.
+.PHONY: analyse
+analyse: all
+	$(PYTHON) tests/analysers/analyse.py $(BUILD)
+
 .PHONY: replay fuzz
 replay: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 	@for target in $(FUZZ_TARGETS); do $(BUILD)/tests/fuzz/$$target tests/fuzz/corpus/$$target || exit 1; done
@@ -281,6 +292,18 @@ fuzz: $(FUZZ_PROGRAMS)
 .PHONY: bench-neighbours
 bench-neighbours: all $(BUILD)/tests/bench/neighbours
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/neighbours.py
+
+# Which lines and branches the tests run, by folder; the whole of it as HTML in $(BUILD)/coverage/html.
+.PHONY: coverage
+COVERAGE := BUILD=$(BUILD)/coverage COVERED=1 CC=clang-14 CFLAGS='-O1 -g'
+coverage:
+	rm -rf $(BUILD)/coverage/counts
+	mkdir -m 1777 -p $(BUILD)/coverage/counts
+	$(MAKE) $(COVERAGE) all
+	-$(MAKE) $(COVERAGE) unit
+	-$(MAKE) $(COVERAGE) replay
+	-$(MAKE) $(COVERAGE) end-to-end
+	$(PYTHON) tests/coverage.py $(BUILD)/coverage
 
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $$test; done

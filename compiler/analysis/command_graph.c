@@ -1,6 +1,7 @@
 /* sluicec graph RULES [SLOT]: Graphviz DOT of what decides: the rules' common beginnings as a tree, or
  * one slot's automaton. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/analysis/commands.h"
@@ -154,11 +155,13 @@ static void dot_rules(struct buffer *out, struct arena *arena, const struct mode
 static int find_slot(const struct command *command, const struct model *model, const char *wanted,
                      const struct automaton **automaton)
 {
-    unsigned line = 0;
-    int used = 0;
+    char *end = NULL;
+    unsigned long line = wanted[0] >= '0' && wanted[0] <= '9' ? strtoul(wanted, &end, 10) : 0;
     const char *name = wanted;
-    if (sscanf(wanted, "%u:%n", &line, &used) == 1 && used)
-        name = wanted + used;
+    if (end && *end == ':')
+        name = end + 1;
+    else
+        line = 0;
     for (size_t r = 0; r < model->rule_count; r++) {
         const struct model_rule *rule = &model->rules[r];
         for (size_t s = 0; s < rule->slot_count && (!line || rule->line == line); s++) {

@@ -37,6 +37,13 @@ static void arguments_add_all(struct process_context *context, struct arguments 
 static const char *const sanitizers[] = {"-fsanitize=address,undefined",
                                          "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"};
 
+/* So needs glibc what is built to count what of the runtime runs (`make coverage`). */
+#if defined __SANITIZE_ADDRESS__ || defined SLUICE_COVERED
+#define NEEDS_GLIBC true
+#else
+#define NEEDS_GLIBC false
+#endif
+
 #define ADD(...)                                                                       \
     arguments_add_all(context, arguments, (const char *const[]){__VA_ARGS__},          \
                       sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
@@ -170,7 +177,7 @@ const char *toolchain_find(struct process_context *context, const struct toolcha
                                          : arena_format(context->arena, "%s-gcc", wishes->target),
                               toolchain);
     }
-    toolchain->kind = wishes->pcre2 || SANITIZED ? TOOLCHAIN_GLIBC : TOOLCHAIN_MUSL;
+    toolchain->kind = wishes->pcre2 || NEEDS_GLIBC ? TOOLCHAIN_GLIBC : TOOLCHAIN_MUSL;
     if (toolchain->kind == TOOLCHAIN_GLIBC)
         return compiler_check(context, "gcc", toolchain);
     return musl_check(context, toolchain);

@@ -205,7 +205,7 @@ static void class_add_set(struct parser *parser, struct class *class, struct cha
 static bool class_posix(struct parser *parser, struct class *class)
 {
     uint32_t begin = parser->at;
-    uint32_t name = begin + 2, end = name;
+    uint32_t name = begin + 2, end;
     bool negated = parser_peek(parser, 2) == '^';
     name += negated;
     for (end = name; end < parser->length && (parser->text[end] | 0x20) >= 'a' &&

@@ -422,7 +422,8 @@ const char *pattern_standard_text(struct arena *arena, const char *name, size_t 
     struct request request = {arena, name, name_length, arguments, arguments_length, error};
     const struct standard_pattern *other = NULL;
     for (size_t i = 0; i < ROWS; i++) {
-        if (strlen(patterns[i].name) != name_length || memcmp(patterns[i].name, name, name_length))
+        if (strlen(patterns[i].name) != name_length ||
+            memcmp(patterns[i].name, name, name_length) != 0)
             continue;
         if ((arguments != NULL) == (patterns[i].arguments[0] != '\0'))
             return row_text(&request, &rows[i]);
