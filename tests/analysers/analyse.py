@@ -64,7 +64,7 @@ def tool_tidy(folder, place, path):
 
 def tool_cppcheck(folder, place, path):
     return ["cppcheck", "--std=c11", "--enable=warning,portability,performance", "--quiet",
-            "--suppress=missingIncludeSystem", "--template={file}:{line}:1: warning: {message} [{id}]",
+            "--suppress=missingIncludeSystem", f"--suppressions-list={ROOT / 'tests/analysers/cppcheck.txt'}", "--template={file}:{line}:1: warning: {message} [{id}]",
             "-D__linux__", "-D__x86_64__", *[flag for flag in flags(folder, place, path) if flag != "-std=gnu11"], path]
 
 
