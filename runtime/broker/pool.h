@@ -18,8 +18,9 @@
 
 struct broker;
 
-/* Idle workers beyond those that calls hold. */
-#define POOL_SPARES_MAX 32u
+/* Idle workers beyond those that calls hold: as many as run at once by default (max_active). With
+ * fewer, a burst that ends together throws workers away that the next calls have to fork again. */
+#define POOL_SPARES_MAX 64u
 /* At start, one worker is forked for each confinement of a policy with at most this many. */
 #define POOL_FORKED_AT_START 4u
 /* Calls that one worker runs before a fresh one takes its place. */

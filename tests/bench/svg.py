@@ -83,8 +83,7 @@ def spread(places, gap, low, high):
         moved[here] = max(moved[here], moved[before] + gap)
     over = max(0, moved[order[-1]] - high) if order else 0
     for i in reversed(order):
-        moved[i] -= over
-        over = max(0, over - 0) if moved[i] > low else 0
+        moved[i] = max(low, moved[i] - over)
     return moved
 
 
@@ -119,7 +118,7 @@ def lines(title, subtitle, series, x_name, y_name, x_ticks, x_logarithmic=False,
 
 def bars(title, subtitle, groups, unit, marks=()):
     """`groups`: (name, [(name, value), ...]). `marks`: (value, words) drawn as lines through all."""
-    row, gap, left, width = 24, 18, 210, 860
+    row, gap, left, width = 24, 18, 244, 860
     height = 96 + sum(gap + row * len(rows) for _, rows in groups) + 58
     ticks = steps(max(value for _, rows in groups for _, value in rows))
     x = Axis(0, ticks[-1], left, width - 90, ticks)

@@ -62,6 +62,17 @@ class Served:
         assert self.process.wait(timeout=PATIENCE) == 0
 
 
+@pytest.fixture
+def wait():
+    """Waits until a condition holds."""
+    def until(condition):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.01)
+    return until
+
+
 # ---- system calls --------------------------------------------------------------------------------
 
 LINE = re.compile(r"^(\d+) +(\w+)\(")
