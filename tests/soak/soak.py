@@ -316,18 +316,18 @@ class Soak:
 
     # ---- the run -------------------------------------------------------------------------------
 
-    def load(self, calls, seconds=0):
+    def load(self, calls, seconds=0, width=0):
         self.rounds += 1
         program = subprocess.Popen(
             [self.home / "bin" / "load", self.broker.socket, str(calls), str(seconds),
-             str(self.width), str(self.seed * 1000 + self.rounds), str(self.requests)],
+             str(width or self.width), str(self.seed * 1000 + self.rounds), str(self.requests)],
             stdout=subprocess.PIPE)
         os.set_blocking(program.stdout.fileno(), False)
         return program
 
-    def run(self, calls, seconds=0, upgrades=False, every=2.0, tell=None):
+    def run(self, calls, seconds=0, upgrades=False, every=2.0, tell=None, width=0):
         """Makes `calls` calls, or as many as `seconds` allow; signals meanwhile."""
-        program = self.load(calls, seconds)
+        program = self.load(calls, seconds, width)
         rest, turn = b"", 0
         due = time.monotonic() + every / 4
         while True:
@@ -433,7 +433,9 @@ def soak(home, calls, seconds=0, width=24, seed=1, tell=print, every=2.0,
         fresh = soak.settle()
         tell(f"fresh: {fresh}")
         soak.run(calls // 5, upgrades=True, every=every)
-        soak.run(calls // 5, every=every)  # an exec takes every leak with it: from here on none
+        # An exec takes every leak with it: from here on none. So many callers at once that each place of
+        # the tables has been used before memory is looked at.
+        soak.run(calls // 5, every=every, width=5 * width)
         before = soak.settle()
         tell(f"after {soak.requests - 1} calls: {before}")
         began = time.monotonic()
