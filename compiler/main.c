@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/analysis/commands.h"
+#include "compiler/analysis/warnings.h"
 #include "compiler/base/suggest.h"
 #include "compiler/emit/commands.h"
 
@@ -59,6 +60,13 @@ static bool is_word(const char *argument)
     return argument[0] != '-' && !strpbrk(argument, "./");
 }
 
+/* What `check` warns of, for a compile that asks for it. */
+static void warn(struct arena *arena, const struct model *model, struct diagnostics *diagnostics)
+{
+    struct work work = {.steps = WORK_STEPS_MAX};
+    warnings_check(arena, model, diagnostics, &work);
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -76,7 +84,7 @@ static int run(int argc, char **argv)
     const struct command *command = find_command(argv[1]);
     if (!command)
         return is_word(argv[1]) ? report_unknown(argv[1])
-                                : command_compile.run(&command_compile, argc - 1, argv + 1);
+                                : compile_run(&command_compile, argc - 1, argv + 1, warn);
     if (argc > 2 && strcmp(argv[2], "--help") == 0) {
         print_command(stdout, command);
         return EXIT_GOOD;

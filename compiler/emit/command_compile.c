@@ -95,9 +95,21 @@ static int read_arguments(const struct command *command, int argc, char **argv,
     return EXIT_GOOD;
 }
 
-static int compile_loaded(struct loaded *loaded, const struct compile_options *options)
+/* Warnings where they are asked for; EXIT_RULES when one of them counts as an error. */
+static int warn(struct loaded *loaded, const struct options *options, compile_warner *warner)
+{
+    if (!loaded->model || (!options->strict && !options->warning_count))
+        return EXIT_GOOD;
+    warner(loaded->arena, loaded->model, loaded->diagnostics);
+    return load_report(loaded, options);
+}
+
+static int compile_loaded(struct loaded *loaded, const struct compile_options *options,
+                          compile_warner *warner)
 {
     enum build_result result = BUILD_DONE;
+    if (warn(loaded, &options->common, warner) != EXIT_GOOD)
+        return EXIT_RULES;
     if (loaded->model && options->emit)
         result = build_sources(loaded->arena, loaded->model, options->emit, loaded->diagnostics);
     if (loaded->model && result == BUILD_DONE && options->build.output)
@@ -106,8 +118,7 @@ static int compile_loaded(struct loaded *loaded, const struct compile_options *o
     return result == BUILD_DONE ? status : (int)result;
 }
 
-/* argv[0] is the first argument here: there is no subcommand's name. */
-static int run(const struct command *command, int argc, char **argv)
+int compile_run(const struct command *command, int argc, char **argv, compile_warner *warner)
 {
     struct compile_options options = {0};
     struct loaded loaded;
@@ -115,7 +126,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (status == EXIT_GOOD && !load_policy(&loaded, &options.common, options.path)) {
         status = EXIT_USAGE;
     } else if (status == EXIT_GOOD) {
-        status = compile_loaded(&loaded, &options);
+        status = compile_loaded(&loaded, &options, warner);
         load_end(&loaded);
     }
     options_free(&options.common);
@@ -124,7 +135,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_compile = {
     .name = "",
-    .run = run,
-    .usage = "[-o OUT] [--emit DIR] [--cc CC] [--target TRIPLE] [--runtime DIR] [--timings] RULES",
-    .help = "compiles a rules file into a broker (-o), or writes its generated sources (--emit)\n",
+    .usage = "[-o OUT] [--emit DIR] [--cc CC] [--target TRIPLE] [--runtime DIR] [--timings] [--strict] RULES",
+    .help = "compiles a rules file into a broker (-o), or writes its generated sources (--emit);\n"
+            "--strict, -Werror=NAME: nothing where check warns\n",
 };
