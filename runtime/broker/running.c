@@ -236,6 +236,16 @@ void call_expire(struct broker *broker, uint32_t index)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+/* Nothing of the call runs any more. What its pipes still hold, for a caller that does not take it,
+ * has as long as processes would have had. */
+static void call_let_worker_go(struct call *call)
+{
+    call->worker = NONE;
+    if (call->capture && call->terminate_at != 0)
+        call->finish_at = later_by(call->terminate_at, KILL_AFTER_MS);
+    call->terminate_at = call->kill_at = 0;
+}
+
 static void call_child_ended(struct broker *broker, uint32_t index,
                              const struct worker_report *report)
 {
@@ -276,8 +286,7 @@ void call_report(struct broker *broker, uint32_t index, const struct worker_repo
             call_child_ended(broker, index, report);
         break;
     case REPORT_IDLE:
-        call->worker = NONE;
-        call->terminate_at = call->kill_at = 0;
+        call_let_worker_go(call);
         if (!call->child_ended) {
             call->stage = STAGE_INTERNAL;
             call->error = EIO;
@@ -294,8 +303,7 @@ void call_lose_worker(struct broker *broker, uint32_t index)
     struct call *call = &broker->calls.table[index];
 
     orphans_sweep(broker, call->terms.kill != KILL_GROUP);
-    call->worker = NONE;
-    call->terminate_at = call->kill_at = 0;
+    call_let_worker_go(call);
     if (call->child_ended) {
         call_advance(broker, index);
         return;

@@ -125,6 +125,24 @@ def test_the_answer_does_not_wait_for_a_caller_that_does_not_read(start_broker, 
     os.close(fd)
 
 
+def test_output_that_nobody_takes_ends_with_the_timeout(start_broker, home):
+    """Its processes are gone, and nothing else needs its place: the timeout alone ends it."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 500ms\n",
+                          "max_active = 4")
+    end, fd = os.pipe()
+    with Connection(broker.socket) as connection:
+        began = time.monotonic()
+        connection.send1(["sh", "-c", "head -c 100000 /dev/zero"], stdout=fd)
+        assert connection.reply().status == 0
+    event = broker.wait_event("exit", call=1)
+    assert time.monotonic() - began > 2.4
+    assert event["stdout_bytes"] == 100000 and event["drain_timeout"] is True
+    assert len(out(home).read_bytes()) == 100000
+    wait_for(lambda: broker.status()["background"] == 0, "the call to be forgotten")
+    os.close(end)
+    os.close(fd)
+
+
 def test_a_background_process_delays_no_answer(start_broker, home):
     broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 30s\n",
                           "max_active = 1\nqueue = 0")
