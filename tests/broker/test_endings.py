@@ -221,7 +221,7 @@ def test_output_limit_ends_the_tree(start_broker, home):
                           "  stdoutfile = $HOME/log/out\n")
     with Output() as output:
         reply = broker.call("sh", "-c", f"setsid sh -c 'echo $$ > {home}/pid; exec sleep 300' & "
-                            "yes", stdout=output)
+                            f"while [ ! -s {home}/pid ]; do sleep 0.01; done; yes", stdout=output)
         assert reply.status == OUTPUT
     (pid,) = read_pids(home / "pid", 1)
     wait_for(lambda: not alive(pid), "the tree to be gone")

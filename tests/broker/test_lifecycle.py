@@ -393,8 +393,17 @@ def test_a_ready_descriptor_that_is_none(compile_rules, home):
     binary = compile_rules(SH)
     process = subprocess.Popen([binary, "--socket", str(home / "s"), "--ready-fd", "77"],
                                stderr=subprocess.PIPE, env=environment(home))
-    wait_for((home / "s").exists, "the socket")
-    wait_for(lambda: wire.run1(home / "s", ["sh", "-c", "exit 3"]).status == 3, "service")
-    process.terminate()
-    assert b"--ready-fd 77" in process.communicate(timeout=60)[1]
+
+    def is_served():
+        try:
+            return wire.run1(home / "s", ["sh", "-c", "exit 3"]).status == 3
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False  # not there yet, or there but not listened on yet
+
+    try:
+        wait_for(is_served, "service")
+    finally:
+        process.terminate()
+        told = process.communicate(timeout=60)[1]
+    assert b"--ready-fd 77" in told
     shutil.rmtree(home / "log", ignore_errors=True)
