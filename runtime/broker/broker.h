@@ -25,6 +25,7 @@
 #include "runtime/broker/audit.h"
 #include "runtime/broker/calls.h"
 #include "runtime/broker/capture.h"
+#include "runtime/broker/closer.h"
 #include "runtime/broker/connection.h"
 #include "runtime/broker/environment.h"
 #include "runtime/broker/host.h"
@@ -51,6 +52,7 @@ enum event_kind {
     EVENT_CONNECTION,
     EVENT_WORKER,
     EVENT_CAPTURES,
+    EVENT_CLOSER,
 };
 
 #define EVENT_GENERATION_MASK 0xffffffu
@@ -103,6 +105,7 @@ struct broker {
     struct pool pool;
     struct audit audit;
     struct captures *captures; /* NULL: no rule captures output */
+    struct closers closers;
     struct orphans orphans;
     struct reload reload;
     struct statistics statistics;

@@ -173,7 +173,7 @@ void call_refuse_waiting(struct broker *broker, uint32_t index, enum reason reas
                    explanation);
     broker->calls.kept_bytes -= kept_bytes(call->kept);
     kept_release(call->kept);
-    descriptors_close(call->descriptors, WIRE_STANDARD_DESCRIPTORS);
+    closers_take(broker, call->descriptors, WIRE_STANDARD_DESCRIPTORS);
     entry_free(broker, index);
 }
 
@@ -244,7 +244,7 @@ static void waiting_start(struct broker *broker, uint32_t index)
     } else {
         entry_free(broker, index);
     }
-    descriptors_close(descriptors, WIRE_STANDARD_DESCRIPTORS);
+    closers_take(broker, descriptors, WIRE_STANDARD_DESCRIPTORS);
     kept_release(kept);
 }
 
@@ -321,7 +321,7 @@ uint32_t call_restore(struct broker *broker, const struct call *saved, const cha
                                   .connection = call_disconnect(broker, index),
                                   .account = call->account};
     request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
-    descriptors_close(call->descriptors, WIRE_STANDARD_DESCRIPTORS);
+    closers_take(broker, call->descriptors, WIRE_STANDARD_DESCRIPTORS);
     entry_free(broker, index);
     return NONE;
 }

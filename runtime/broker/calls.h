@@ -61,7 +61,7 @@ struct call {
     struct capture *capture;
     /* RUNNING, BACKGROUND */
     uint64_t started; /* monotonic milliseconds */
-    uint64_t terminate_at, kill_at, answer_at, finish_at, abort_at; /* the same; 0: not due */
+    uint64_t terminate_at, kill_at, give_up_at, answer_at, finish_at, abort_at; /* the same; 0: not due */
     int32_t status; /* to be answered */
     int32_t signal; /* that ended the child */
     int32_t seccomp_call; /* that it was killed for; -1 */

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
+#include "runtime/broker/kind.h"
 #include "runtime/broker/notice.h"
 #include "runtime/broker/state.h"
 #include "runtime/shared/descriptors.h"
@@ -133,13 +133,19 @@ static struct audit_peer peer_read(int descriptor)
  * (unix(7) does not say so; net/unix/af_unix.c, unix_release_sock). */
 static void peer_turn_away(struct broker *broker, int descriptor)
 {
-    struct message message = {.buffer = broker->frame, .capacity = WIRE_REQUEST_MAX};
+    int descriptors[DESCRIPTORS_MAX];
+    struct message message = {.buffer = broker->frame,
+                              .capacity = WIRE_REQUEST_MAX,
+                              .descriptors = descriptors,
+                              .wanted = DESCRIPTORS_MAX,
+                              .keep = true};
     char header[WIRE_REPLY_HEADER_MAX];
     struct iovec part = {.iov_base = header};
     struct requester requester = {
         .peer = peer_read(descriptor), .connection = NONE, .account = NONE};
 
     message_receive(descriptor, &message);
+    closers_take(broker, descriptors, DESCRIPTORS_MAX);
     part.iov_len = wire_reply_header_encode(1, WIRE_BUSY, 0, header);
     message_send(descriptor, &part, 1, NULL, 0);
     request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
@@ -280,6 +286,7 @@ void connections_accept(struct broker *broker)
             continue;
         case EMFILE:
         case ENFILE:
+            pool_relieve(broker);
             if (accept_without_descriptors(broker))
                 continue;
             break;
@@ -294,15 +301,12 @@ void connections_accept(struct broker *broker)
 uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descriptor, bool *full)
 {
     struct connections *connections = &broker->connections;
-    struct stat status;
     int type = 0;
     int domain = 0;
     socklen_t size = sizeof(type);
 
     *full = false;
-    if (fstat(descriptor, &status) < 0)
-        goto refuse;
-    bool pipe = S_ISFIFO(status.st_mode);
+    bool pipe = descriptor_kind(descriptor) == KIND_PIPE;
     if (pipe) {
         int flags = fcntl(descriptor, F_GETFL);
         if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
@@ -334,7 +338,7 @@ uint32_t connection_adopt_reply(struct broker *broker, uint32_t from, int descri
     return NONE;
 
 refuse:
-    descriptor_close(&descriptor);
+    closers_take(broker, &descriptor, 1);
     return NONE;
 }
 
@@ -388,13 +392,14 @@ static void connection_read(struct broker *broker, uint32_t index)
 {
     struct connection *connection = &broker->connections.table[index];
     uint32_t generation = connection->generation;
-    int descriptors[WIRE_DESCRIPTORS_MAX];
+    int descriptors[DESCRIPTORS_MAX];
 
     for (uint32_t i = 0; i < FRAMES_PER_TURN; i++) {
         struct message message = {.buffer = broker->frame,
                                   .capacity = WIRE_REQUEST_MAX,
                                   .descriptors = descriptors,
-                                  .wanted = WIRE_DESCRIPTORS_MAX};
+                                  .wanted = DESCRIPTORS_MAX,
+                                  .keep = true};
         enum message_result result = message_receive(connection->descriptor, &message);
         if (result == MESSAGE_NONE)
             return;
@@ -408,7 +413,7 @@ static void connection_read(struct broker *broker, uint32_t index)
         /* A version 1 connection carries one request. What follows is taken, so that closing with
          * unread data does not spoil the answer, and thrown away. */
         if (connection->version == 1) {
-            descriptors_close(descriptors, WIRE_DESCRIPTORS_MAX);
+            closers_take(broker, descriptors, DESCRIPTORS_MAX);
             continue;
         }
         request_handle(broker, index, result, &message);

@@ -134,6 +134,7 @@ void loop_reap(struct broker *broker)
         if (child < 0)
             continue;
         pool_forget_process(&broker->pool, child);
+        closers_forget_process(broker, child);
         orphans_forget(broker, child);
         reload_child_ended(broker, child, status);
     }
@@ -194,6 +195,9 @@ static void event_handle(struct broker *broker, const struct epoll_event *event)
     case EVENT_WORKER:
         pool_handle(broker, index, generation);
         break;
+    case EVENT_CLOSER:
+        closers_handle(broker, index);
+        break;
     case EVENT_CAPTURES:
         captures_handle(broker);
         break;
@@ -217,6 +221,9 @@ static void timer_handle(struct broker *broker, const struct timer *timer)
         break;
     case TIMER_ACCEPT:
         connections_accept_again(broker);
+        break;
+    case TIMER_CLOSERS:
+        closers_expire(broker);
         break;
     case TIMER_ORPHANS:
         orphans_expire(broker);

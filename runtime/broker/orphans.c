@@ -27,7 +27,8 @@ void orphans_begin(struct broker *broker, int children)
 
 static bool is_our_own(const struct broker *broker, pid_t child)
 {
-    return pool_has_process(&broker->pool, child) || child == broker->reload.checker ||
+    return pool_has_process(&broker->pool, child) ||
+           closers_have_process(&broker->closers, child) || child == broker->reload.checker ||
            (broker->captures && captures_has_process(broker->captures, child));
 }
 

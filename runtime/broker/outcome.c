@@ -36,8 +36,12 @@ static void error_write(struct text *text, const struct call *call)
 {
     text_append(text, stage_names[call->stage]);
     text_append(text, ": ");
-    text_append(text, call->error == ESRCH ? "the process that looked after the call was killed"
-                                           : strerror(call->error));
+    if (call->error == ESRCH)
+        text_append(text, "the process that looked after the call was killed");
+    else if (call->error == ETIME)
+        text_append(text, "the kernel holds the program, which does not end even when killed");
+    else
+        text_append(text, strerror(call->error));
 }
 
 void call_explain(struct text *text, const struct call *call, int32_t status)

@@ -309,6 +309,15 @@ void pool_settle(struct broker *broker)
     }
 }
 
+void pool_relieve(struct broker *broker)
+{
+    struct pool *pool = &broker->pool;
+
+    for (uint32_t i = 0; i < pool->used && pool->idle_count > 1; i++)
+        if (pool->table[i].used && pool->table[i].idle)
+            pool_drop(broker, i);
+}
+
 void pool_retire(struct broker *broker)
 {
     struct pool *pool = &broker->pool;

@@ -79,6 +79,9 @@ void pool_drop(struct broker *broker, uint32_t index);
 /* The event loop saw something on a worker's socket. Returns whether there may be more. */
 bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
 
+/* Descriptors or processes have run out: gives up the idle workers but one. */
+void pool_relieve(struct broker *broker);
+
 /* Whether `process` is a worker, also one that has been closed and not been reaped yet. */
 bool pool_has_process(const struct pool *pool, pid_t process);
 

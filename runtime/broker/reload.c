@@ -115,6 +115,7 @@ static void candidate_become(struct broker *broker, struct failure *failure)
     struct state state;
 
     pool_settle(broker);
+    closers_end(broker);
     pool_retire(broker); /* idle workers are not worth handing over */
     if (broker->captures && captures_keep(broker->captures, true) < 0) {
         failure_set(failure, errno, "handing over captures: %s", strerror(errno));

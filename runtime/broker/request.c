@@ -358,6 +358,7 @@ void request_handle(struct broker *broker, uint32_t index, enum message_result r
     if (connection->version == 0)
         connection->version = (uint8_t)request->version;
     if (result == MESSAGE_DESCRIPTORS_LOST) {
+        pool_relieve(broker);
         request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL,
                        "the broker has no descriptors left");
     } else if (status != WIRE_OK || request->version != connection->version) {
@@ -370,6 +371,5 @@ void request_handle(struct broker *broker, uint32_t index, enum message_result r
         assert(result == MESSAGE_RECEIVED);
         request_dispatch(broker, &requester, request, message->descriptors);
     }
-    if (result == MESSAGE_RECEIVED)
-        descriptors_close(message->descriptors, message->count);
+    closers_take(broker, message->descriptors, message->wanted);
 }

@@ -29,6 +29,7 @@ static void call_schedule(struct broker *broker, struct call *call)
 {
     uint64_t next = earlier(call->terminate_at, call->kill_at);
 
+    next = earlier(next, call->give_up_at);
     next = earlier(next, call->answer_at);
     next = earlier(next, call->finish_at);
     next = earlier(next, call->abort_at);
@@ -122,6 +123,7 @@ static void call_settle(struct broker *broker, uint32_t index)
     struct call *call = &broker->calls.table[index];
 
     call->child_ended = true;
+    call->give_up_at = 0;
     call->ended = broker->now;
     if (call->capture) {
         capture_drain(call->capture);
@@ -205,6 +207,8 @@ static void call_kill(struct broker *broker, struct call *call)
 
     if (!call_order(broker, call, order, SIGKILL))
         call->kill_at = later_by(broker->now, ORDER_RETRY_MS);
+    else if (!call->child_ended)
+        call->give_up_at = later_by(broker->now, GIVE_UP_MS);
 }
 
 void call_expire(struct broker *broker, uint32_t index)
@@ -218,6 +222,12 @@ void call_expire(struct broker *broker, uint32_t index)
     }
     if (take_due(&call->kill_at, broker->now))
         call_kill(broker, call);
+    if (take_due(&call->give_up_at, broker->now) && !call->child_ended) {
+        call->stage = STAGE_INTERNAL;
+        call->error = ETIME;
+        call_settle(broker, index);
+        return;
+    }
     if (take_due(&call->finish_at, broker->now) && call->capture) {
         /* The direct child may be dying yet; its last words, and whatever else holds the pipe, have
          * had their time. */
@@ -243,7 +253,7 @@ static void call_let_worker_go(struct call *call)
     call->worker = NONE;
     if (call->capture && call->terminate_at != 0)
         call->finish_at = later_by(call->terminate_at, KILL_AFTER_MS);
-    call->terminate_at = call->kill_at = 0;
+    call->terminate_at = call->kill_at = call->give_up_at = 0;
 }
 
 static void call_child_ended(struct broker *broker, uint32_t index,

@@ -20,6 +20,8 @@ struct broker;
 
 /* From SIGTERM to SIGKILL. */
 #define KILL_AFTER_MS 2000u
+/* From SIGKILL to answering for a child that does not die of it: the kernel holds it. */
+#define GIVE_UP_MS 5000u
 /* How long an answer waits for a caller that is slow to take what the pipe holds. */
 #define ANSWER_PATIENCE_MS 200u
 /* From asking a capture to finish to ending it by force. */

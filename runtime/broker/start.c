@@ -212,6 +212,9 @@ static bool start_take_worker(struct start *start)
     start->call->worker = pool_take(start->broker, confinement, start->call_index);
     if (start->call->worker != NONE)
         return true;
+    int saved = errno;
+    pool_relieve(start->broker);
+    errno = saved;
     return start_refuse(start, REASON_SPAWN, strerror(errno));
 }
 

@@ -20,6 +20,7 @@ enum timer_kind {
     TIMER_RELOAD,     /* the check of a new broker takes too long */
     TIMER_ACCEPT,     /* accept again after a shortage */
     TIMER_AUDIT,      /* probe an unhealthy audit trail */
+    TIMER_CLOSERS,    /* some may have been idle for long */
     TIMER_ORPHANS,    /* the next pass over what a killed worker left */
 };
 

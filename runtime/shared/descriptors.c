@@ -139,10 +139,12 @@ enum message_result message_receive(int socket, struct message *message)
     else if (length == 0 && message->count == 0 && socket_is_ended(socket))
         result = MESSAGE_END;
 
-    if (result != MESSAGE_RECEIVED)
-        descriptors_close(taken, message->count);
-    else if (message->count > 0)
-        memcpy(message->descriptors, taken, message->count * sizeof(int));
+    size_t handed = 0;
+    if (result == MESSAGE_RECEIVED || message->keep)
+        handed = message->count < message->wanted ? message->count : message->wanted;
+    if (handed > 0)
+        memcpy(message->descriptors, taken, handed * sizeof(int));
+    descriptors_close(taken + handed, message->count - handed);
     return result;
 }
 

@@ -58,6 +58,7 @@ struct message {
     size_t capacity;  /* bytes */
     int *descriptors; /* room for `wanted`, at most DESCRIPTORS_MAX */
     size_t wanted;
+    bool keep; /* closing is the caller's affair in every case: see message_receive */
     /* set by message_receive: */
     size_t length; /* bytes in `buffer`; of MESSAGE_TOO_LONG the real length */
     size_t count;  /* descriptors that arrived, those that were closed again included */
@@ -65,7 +66,8 @@ struct message {
 
 /* Takes one message from a SOCK_SEQPACKET socket, without waiting. With MESSAGE_RECEIVED the
  * `message->count` descriptors are the caller's; with anything else every descriptor that arrived
- * has been closed. Elements of `descriptors` that hold none are -1. An interrupted call is made
+ * has been closed; but with `keep`, those that `descriptors` has room for are there and are the
+ * caller's, whatever the result (a close can wait for a file system's server). Elements of `descriptors` that hold none are -1. An interrupted call is made
  * again. recvmsg(2), unix(7), cmsg(3). */
 enum message_result message_receive(int socket, struct message *message);
 

@@ -58,21 +58,22 @@ def test_descriptors_run_out_while_calls_run(start_limited, home, limit):
     for event in broker.events("exit"):
         assert event["status"] in (3, SPAWN), event
     wait_for(lambda: broker.status()["connections"] == 0, "the connections to be gone")
-    assert broker.call("sh", "-c", "exit 4").status == 4
+    wait_for(lambda: broker.call("sh", "-c", "exit 4").status == 4, "service")
     assert len(broker.events("start")) == len(broker.events("exit"))
 
 
 def test_processes_run_out(start_limited, home):
-    def as_nobody():
-        resource.setrlimit(resource.RLIMIT_NPROC, (6, 6))
-        if os.getuid() == 0:
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-
     if os.getuid() != 0:
         pytest.skip("the limit counts every process of this user")
-    os.chown(home, 65534, 65534)
+    uid = 600000 + os.getpid()  # nobody else's
+
+    def as_nobody():
+        resource.setrlimit(resource.RLIMIT_NPROC, (6, 6))
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+    os.chown(home, uid, uid)
     broker = start_limited(SH, preexec=as_nobody)
     connections = []
     for _ in range(8):
