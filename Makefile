@@ -139,21 +139,21 @@ $(BUILD)/libsluicify.a: $(LIBRARY_SOURCES:%.c=$(BUILD)/library/%.o)
 	ar rcsD $@ $(BUILD)/library/libsluicify.o
 $(BUILD)/library/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST) -fPIC -c -o $@ $<
+	$(CC) $(HOST) -fPIC -MT $@ -c -o $@ $<
 
 $(BUILD)/host/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST) -I$(BUILD) -c -o $@ $<
+	$(CC) $(HOST) -I$(BUILD) -MT $@ -c -o $@ $<
 # What re2c and bison write is theirs to lint.
 $(BUILD)/host/grammar/%.o: $(BUILD)/grammar/%.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST) -w -I$(BUILD) -c -o $@ $<
+	$(CC) $(HOST) -w -I$(BUILD) -MT $@ -c -o $@ $<
 $(BUILD)/musl/%.o: %.c
 	@mkdir -p $(@D)
-	$(MUSL_CC) $(RUNTIME) -c -o $@ $<
+	$(MUSL_CC) $(RUNTIME) -MT $@ -c -o $@ $<
 $(BUILD)/glibc/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(RUNTIME) $(if $(SAN),$(SANITIZE) -g,-D_FORTIFY_SOURCE=2) $(if $(findstring /verify/,$@),,$(COVER)) -c -o $@ $<
+	$(CC) $(RUNTIME) $(if $(SAN),$(SANITIZE) -g,-D_FORTIFY_SOURCE=2) $(if $(findstring /verify/,$@),,$(COVER)) -MT $@ -c -o $@ $<
 
 $(BUILD)/grammar/%.tab.c $(BUILD)/grammar/%.tab.h: grammar/%.y
 	@mkdir -p $(@D)
@@ -332,11 +332,8 @@ crashes: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
 end-to-end: all $(TEST_PROGRAMS) $(BUILD)/faults/runtime/libruntime-musl.a $(BUILD)/faults/preload.so
 	@failed=; for area in $(sort $(dir $(wildcard tests/*/test_*.py))); do \
 	    echo "== $$area"; \
-	    run="$(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$$area"; \
-	    SLUICE_BUILD=$(abspath $(BUILD)) $$run -n 2 $$area || { \
-	        echo "== $$area: what failed beside others, once more alone"; \
-	        SLUICE_BUILD=$(abspath $(BUILD)) $$run --lf --lfnf=none $$area || failed="$$failed $$area"; \
-	    }; \
+	    SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 $$area || \
+	        failed="$$failed $$area"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 

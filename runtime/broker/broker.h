@@ -30,6 +30,7 @@
 #include "runtime/broker/environment.h"
 #include "runtime/broker/host.h"
 #include "runtime/broker/listener.h"
+#include "runtime/broker/opener.h"
 #include "runtime/broker/options.h"
 #include "runtime/broker/orphans.h"
 #include "runtime/broker/pool.h"
@@ -53,6 +54,7 @@ enum event_kind {
     EVENT_WORKER,
     EVENT_CAPTURES,
     EVENT_CLOSER,
+    EVENT_OPENER,
 };
 
 #define EVENT_GENERATION_MASK 0xffffffu
@@ -106,6 +108,7 @@ struct broker {
     struct audit audit;
     struct captures *captures; /* NULL: no rule captures output */
     struct closers closers;
+    struct openers openers;
     struct orphans orphans;
     struct reload reload;
     struct statistics statistics;

@@ -7,6 +7,8 @@
  * A call is in one of these states:
  *
  *   WAITING     max_active calls run; its request and descriptors are kept. Nothing is audited yet.
+ *   OPENING     its turn has come, but what it names is still being opened (opener.h). It holds an
+ *               active slot, and is otherwise like one that waits.
  *   RUNNING     a worker has it. It holds an active slot until it is answered.
  *   BACKGROUND  answered, but processes that it left behind still run, or their output is still
  *               being captured. As many as max_active; when that is full, a call keeps its slot.
@@ -21,6 +23,7 @@
 
 #include "runtime/broker/accounts.h"
 #include "runtime/broker/capture.h"
+#include "runtime/broker/opening.h"
 #include "runtime/broker/request.h"
 #include "runtime/broker/timers.h"
 #include "runtime/include/policy.h"
@@ -28,8 +31,12 @@
 
 /* Memory for the requests of all waiting calls together. */
 #define KEPT_BYTES_MAX ((size_t)64 * 1024 * 1024)
+/* Pending calls whose descriptors are kept in flight. No more: the kernel counts those of a user, and
+ * lets no process of that user send any while there are more than its limit of open files (unix(7),
+ * ETOOMANYREFS). */
+#define PARKED_MAX 32u
 
-enum call_state { CALL_FREE = 0, CALL_WAITING, CALL_RUNNING, CALL_BACKGROUND };
+enum call_state { CALL_FREE = 0, CALL_WAITING, CALL_RUNNING, CALL_BACKGROUND, CALL_OPENING };
 
 /* Why a call was ended before its time. */
 enum call_ending { ENDING_NONE = 0, ENDING_TIMEOUT, ENDING_OUTPUT, ENDING_CALLER_GONE, ENDING_STOP };
@@ -61,7 +68,8 @@ struct call {
     struct capture *capture;
     /* RUNNING, BACKGROUND */
     uint64_t started; /* monotonic milliseconds */
-    uint64_t terminate_at, kill_at, give_up_at, answer_at, finish_at, abort_at; /* the same; 0: not due */
+    /* the same; 0: not due */
+    uint64_t terminate_at, kill_at, give_up_at, answer_at, finish_at, abort_at;
     int32_t status; /* to be answered */
     int32_t signal; /* that ended the child */
     int32_t seccomp_call; /* that it was killed for; -1 */
@@ -69,9 +77,11 @@ struct call {
     uint32_t stage; /* ... and where: enum worker_stage */
     uint64_t ended; /* monotonic milliseconds */
     uint64_t user_ms, system_ms, max_rss_kb;
-    /* WAITING */
+    /* WAITING, OPENING */
     struct kept_request *kept;
-    int descriptors[WIRE_STANDARD_DESCRIPTORS];
+    int descriptors[WIRE_STANDARD_DESCRIPTORS]; /* in, out, err; -1 while they are parked */
+    int parked;      /* they are kept in flight: parked.h; -1 */
+    uint32_t opener; /* OPENING */
     struct timer timer;
     uint32_t next; /* of the free entries */
 };
@@ -88,6 +98,7 @@ struct calls {
     uint32_t used, free;
     uint32_t active, background; /* how many hold an active slot, run on without */
     size_t kept_bytes;
+    uint32_t parked; /* how many pending calls' descriptors are in flight */
 };
 
 /* The index of a rule's confinement. Confinements are few, and stand in the order of first use. */
@@ -97,17 +108,30 @@ uint32_t policy_confinement_index(const struct policy *policy, uint32_t rule);
 void calls_begin(struct calls *calls, struct call *table, struct call_paths *paths,
                  uint32_t capacity);
 
-/* Takes a decided request: starts it, or lets it wait, or refuses it. The three descriptors are
- * taken, whatever happens. */
+/* Takes a decided request: starts it, or lets it wait, or refuses it. Of the three descriptors those
+ * that are left (not -1) stay the requester's, who closes them after this. */
 void calls_admit(struct broker *broker, const struct requester *requester,
                  const struct wire_request *request, uint32_t rule, int *descriptors);
 
 /* Starts waiting calls while there are free slots. */
 void calls_start_waiting(struct broker *broker);
 
-/* Takes a waiting call out of the queue, refuses it for `reason`, and forgets it. */
-void call_refuse_waiting(struct broker *broker, uint32_t index, enum reason reason,
-                         const char *explanation);
+/* Whether it waits or opens: nothing of it has been audited yet. */
+static inline bool call_is_pending(const struct call *call)
+{
+    return call->state == CALL_WAITING || call->state == CALL_OPENING;
+}
+
+/* Refuses a pending call for `reason`, with its `detail` and the caller's `explanation` (NULL: none),
+ * and forgets it. */
+void call_refuse_pending(struct broker *broker, uint32_t index, enum reason reason,
+                         const char *detail, const char *explanation);
+
+/* What a call names has been opened, which this takes; NULL: that failed. */
+void call_opened(struct broker *broker, uint32_t index, const struct opening *opening);
+
+/* What a call names has not been opened for OPENER_PATIENCE_MS. */
+void call_give_up_opening(struct broker *broker, uint32_t index);
 
 /* Unties a call from its connection. Returns that, for one answer; NONE if the caller has gone. */
 uint32_t call_disconnect(struct broker *broker, uint32_t index);

@@ -137,6 +137,16 @@ struct capture *capture_start(struct captures *captures, const struct capture_re
     return NULL;
 }
 
+bool captures_are_ready(const struct captures *captures, unsigned streams)
+{
+    return captures->copiers.idle_count >= streams;
+}
+
+int captures_make_ready(struct captures *captures, unsigned streams)
+{
+    return copiers_reserve(&captures->copiers, streams);
+}
+
 /* ---- orders ---------------------------------------------------------------------------------- */
 
 static void capture_order(struct capture *capture, uint32_t orders)
@@ -224,6 +234,11 @@ static bool report_take(struct capture *capture, uint32_t index)
         capture->reports[stream] |= STREAM_ENDED;
         capture->copier[stream] = NONE;
         copiers_rest(copiers, index);
+        return true;
+    case COPIER_LEFT:
+        capture->reports[stream] |= STREAM_ENDED;
+        capture->copier[stream] = NONE;
+        copiers_let_go(copiers, index);
         return true;
     default:
         return false;

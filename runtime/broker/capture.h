@@ -32,7 +32,7 @@
 
 /* Between broker and copiers; raised when a new broker could not go on with an old one's copiers.
  */
-#define CAPTURE_PROTOCOL 1u
+#define CAPTURE_PROTOCOL 2u
 
 enum capture_stream { CAPTURE_STDOUT, CAPTURE_STDERR, CAPTURE_STREAMS };
 
@@ -70,6 +70,11 @@ struct capture_request {
  * or the table is full (EBUSY); nothing is left behind then. */
 struct capture *capture_start(struct captures *captures, const struct capture_request *request,
                               int child[CAPTURE_STREAMS], struct failure *failure);
+
+/* Whether as many copiers are idle as the next capture of `streams` streams needs; makes them so. 0 or
+ * a negative errno. */
+bool captures_are_ready(const struct captures *captures, unsigned streams);
+int captures_make_ready(struct captures *captures, unsigned streams);
 
 void *capture_owner(const struct capture *capture);
 uint64_t capture_call(const struct capture *capture);

@@ -1,20 +1,22 @@
-#define _GNU_SOURCE 1 /* CLONE_FILES, AT_EMPTY_PATH */
+#define _GNU_SOURCE 1 /* CLONE_FILES */
 
 #include "runtime/broker/closer.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <linux/sockios.h> /* SIOCOUTQ */
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/kind.h"
-#include "runtime/broker/notice.h"
 #include "runtime/shared/descriptors.h"
 
 void closers_begin(struct closers *closers)
@@ -24,115 +26,148 @@ void closers_begin(struct closers *closers)
     timer_describe(&closers->timer, TIMER_CLOSERS, 0);
 }
 
-/* ---- the closer ------------------------------------------------------------------------------ */
+/* ---- the processes --------------------------------------------------------------------------- */
 
-/* Runs as the broker's user with the broker's table of descriptors; its input are the broker's own
- * jobs; it ends with the broker. */
+/* Both run as the broker's user with its table of descriptors, and end with the broker. Their input
+ * are the broker's own orders. */
+static bool process_prepare(const char *name, pid_t broker)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, name);
+    return getppid() == broker;
+}
+
 static _Noreturn void closer_serve(int control, pid_t broker)
 {
+    bool serves = process_prepare("sluice-closer", broker);
     int job;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "sluice-closer");
-    while (getppid() == broker) {
+    while (serves) {
         ssize_t length = recv(control, &job, sizeof(job), 0);
         if (length < 0 && errno == EINTR)
             continue;
         if (length != (ssize_t)sizeof(job))
             break;
         close(job);
-        if (send(control, "", 1, MSG_NOSIGNAL) < 0)
-            break;
+        serves = send(control, "", 1, MSG_NOSIGNAL) == 1;
     }
     _exit(0);
 }
 
-/* ---- the broker's side ----------------------------------------------------------------------- */
-
-static void closer_forget(struct closer *closer)
+/* Waits until the broker has left the table, and closes all of it. */
+static _Noreturn void sweeper_serve(int control, pid_t broker)
 {
+    char left;
+
+    if (process_prepare("sluice-sweeper", broker) && recv(control, &left, 1, 0) == 1)
+        syscall(SYS_close_range, 0u, ~0u, 0u);
+    _exit(0);
+}
+
+/* fork(2) but for the shared table: the architectures agree on these arguments of clone(2). */
+static pid_t sharing_fork(void)
+{
+    return (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+/* Forgets an entry's sockets; the closer at the other end, if it waits for a job, ends. */
+static void closer_release(struct broker *broker, struct closer *closer, enum closer_state state)
+{
+    if (closer->ours >= 0) {
+        /* A table that has been parted from may hold a duplicate for a moment yet. */
+        epoll_ctl(broker->epoll, EPOLL_CTL_DEL, closer->ours, NULL);
+        shutdown(closer->ours, SHUT_RDWR);
+    }
     descriptor_close(&closer->ours);
     descriptor_close(&closer->theirs);
-    *closer = (struct closer){.ours = -1, .theirs = -1};
+    closer->state = (uint8_t)state;
+    closer->awaited = false;
+    if (state == CLOSER_NONE)
+        closer->pid = 0;
 }
 
 /* Makes a closer at `index`. False if that is not possible now. */
 static bool closer_make(struct broker *broker, uint32_t index)
 {
     struct closer *closer = &broker->closers.table[index];
-    struct epoll_event event = {.events = EPOLLIN,
-                                .data.u64 = event_pack(EVENT_CLOSER, index, 0)};
     pid_t self = getpid();
     int ends[2];
 
+    closer->generation = (closer->generation + 1) & EVENT_GENERATION_MASK;
+    struct epoll_event event = {
+        .events = EPOLLIN, .data.u64 = event_pack(EVENT_CLOSER, index, closer->generation)};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
     closer->ours = ends[0];
     closer->theirs = ends[1];
     if (epoll_ctl(broker->epoll, EPOLL_CTL_ADD, closer->ours, &event) < 0) {
-        closer_forget(closer);
+        closer_release(broker, closer, CLOSER_NONE);
         return false;
     }
-    /* fork(2) but for the shared table: the architectures agree on these two arguments. */
-    closer->pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+    closer->pid = sharing_fork();
     if (closer->pid == 0)
         closer_serve(ends[1], self);
-    if (closer->pid < 0)
-        closer_forget(closer);
-    return closer->pid > 0;
+    if (closer->pid < 0) {
+        closer_release(broker, closer, CLOSER_NONE);
+        return false;
+    }
+    closer->state = CLOSER_IDLE;
+    return true;
 }
 
 /* A closer with nothing to do, made if there is none. CLOSERS_MAX: there is none to be had. */
 static uint32_t closer_find(struct broker *broker)
 {
-    struct closers *closers = &broker->closers;
     uint32_t unused = CLOSERS_MAX;
 
     for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
-        const struct closer *closer = &closers->table[i];
-        if (closer->pid == 0)
-            unused = unused == CLOSERS_MAX ? i : unused;
-        else if (!closer->busy)
+        enum closer_state state = (enum closer_state)broker->closers.table[i].state;
+        if (state == CLOSER_IDLE)
             return i;
+        if (state == CLOSER_NONE && unused == CLOSERS_MAX)
+            unused = i;
     }
-    if (unused == CLOSERS_MAX || !closer_make(broker, unused))
-        return CLOSERS_MAX;
-    return unused;
+    if (unused == CLOSERS_MAX || closer_make(broker, unused))
+        return unused;
+    pool_relieve(broker);
+    return closer_make(broker, unused) ? unused : CLOSERS_MAX;
 }
 
-static bool closers_are_there(const struct closers *closers)
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static void closers_schedule(struct broker *broker, uint64_t delay)
 {
-    for (uint32_t i = 0; i < CLOSERS_MAX; i++)
-        if (closers->table[i].pid != 0)
-            return true;
-    return false;
+    struct timer *timer = &broker->closers.timer;
+
+    if (!timer_is_armed(timer) || timer->deadline > broker->now + delay)
+        timer_arm(&broker->timers, timer, broker->now + delay);
 }
 
-/* Hands what waits to a closer, as far as there is one. */
+/* Hands what waits to closers, as far as there are any. */
 static void backlog_serve(struct broker *broker)
 {
     struct closers *closers = &broker->closers;
 
     while (closers->backlog_count > 0) {
         uint32_t index = closer_find(broker);
-        if (index == CLOSERS_MAX && !closers_are_there(closers)) {
-            /* No process or no descriptors for one: what is here to be closed may be the remedy. */
-            descriptors_close(closers->backlog, closers->backlog_count);
-            closers->backlog_count = 0;
+        if (index == CLOSERS_MAX) {
+            closers_schedule(broker, CLOSER_RETRY_MS);
             return;
         }
-        if (index == CLOSERS_MAX)
-            return; /* until one is done */
         struct closer *closer = &closers->table[index];
         int job = closers->backlog[closers->backlog_count - 1];
         if (send(closer->ours, &job, sizeof(job), MSG_DONTWAIT | MSG_NOSIGNAL) !=
             (ssize_t)sizeof(job)) {
-            closer_forget(closer);
+            closer_release(broker, closer, CLOSER_NONE);
             continue;
         }
-        closer->busy = true;
+        closer->state = CLOSER_BUSY;
+        closer->awaited = false;
         closer->since = broker->now;
         closers->backlog_count--;
+        closers_schedule(broker, CLOSER_HUNG_MS);
     }
 }
 
@@ -143,9 +178,7 @@ void closers_take(struct broker *broker, int *descriptors, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (descriptors[i] < 0)
             continue;
-        enum descriptor_kind kind = descriptor_kind(descriptors[i]);
-        bool may_wait = kind == KIND_OTHER_FILE || kind == KIND_UNKNOWN;
-        if (may_wait && closers->backlog_count < CLOSER_BACKLOG_MAX)
+        if (descriptor_may_wait(descriptors[i]) && closers->backlog_count < CLOSER_BACKLOG_MAX)
             closers->backlog[closers->backlog_count++] = descriptor_steal(&descriptors[i]);
         else
             descriptor_close(&descriptors[i]);
@@ -154,23 +187,114 @@ void closers_take(struct broker *broker, int *descriptors, size_t count)
         backlog_serve(broker);
 }
 
-void closers_handle(struct broker *broker, uint32_t index)
+bool closers_are_exhausted(const struct broker *broker)
 {
-    struct closer *closer = &broker->closers.table[index];
-    char done;
+    return broker->closers.backlog_count > 0;
+}
 
-    if (index >= CLOSERS_MAX || closer->pid == 0)
-        return;
+/* Takes the word that a job is done. */
+static void closer_finish(struct broker *broker, struct closer *closer)
+{
+    char done;
     ssize_t length = recv(closer->ours, &done, 1, MSG_DONTWAIT);
+
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    closer->busy = false;
-    closer->since = broker->now;
-    if (!timer_is_armed(&broker->closers.timer))
-        timer_arm(&broker->timers, &broker->closers.timer, broker->now + CLOSER_IDLE_MS);
-    if (length <= 0)
-        closer_forget(closer);
+    if (length == 1 && closer->state == CLOSER_BUSY) {
+        closer->state = CLOSER_IDLE;
+        closer->since = broker->now;
+        closers_schedule(broker, CLOSER_IDLE_MS);
+    } else {
+        closer_release(broker, closer, CLOSER_NONE); /* it is gone */
+    }
+}
+
+void closers_handle(struct broker *broker, uint32_t index, uint32_t generation)
+{
+    struct closer *closer = &broker->closers.table[index];
+
+    if (index >= CLOSERS_MAX || closer->ours < 0 || closer->generation != generation)
+        return;
+    closer_finish(broker, closer);
     backlog_serve(broker);
+}
+
+/* Waits up to `patience` milliseconds for busy closers; for each once. */
+static void closers_wait(struct broker *broker, int patience)
+{
+    uint64_t end = clock_monotonic_ms() + (uint64_t)patience;
+
+    for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
+        struct closer *closer = &broker->closers.table[i];
+        if (closer->state != CLOSER_BUSY || closer->awaited)
+            continue;
+        uint64_t now = clock_monotonic_ms();
+        struct pollfd done = {.fd = closer->ours, .events = POLLIN};
+        closer->awaited = true;
+        if (poll(&done, 1, now < end ? (int)(end - now) : 0) > 0)
+            closer_finish(broker, closer);
+    }
+}
+
+void closers_await(struct broker *broker)
+{
+    closers_wait(broker, CLOSER_AWAIT_MS);
+}
+
+/* ---- parting --------------------------------------------------------------------------------- */
+
+/* Whether a busy closer has taken its job: unread bytes are counted at the sender (unix(7)). */
+static bool closer_has_begun(const struct closer *closer)
+{
+    int unread = 0;
+
+    return ioctl(closer->ours, SIOCOUTQ, &unread) == 0 && unread == 0;
+}
+
+/* Goes on with a table that no closer shares. Nothing may be on its way to one but what hangs.
+ * False, and nothing has changed, if that is not possible now. */
+static bool closers_part(struct broker *broker)
+{
+    int ends[2];
+    pid_t self = getpid();
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    pid_t sweeper = sharing_fork();
+    if (sweeper == 0)
+        sweeper_serve(ends[1], self);
+    bool parted = sweeper > 0 && unshare(CLONE_FILES) == 0;
+    if (parted) {
+        send(ends[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
+            struct closer *closer = &broker->closers.table[i];
+            if (closer->state == CLOSER_BUSY)
+                closer_release(broker, closer, CLOSER_HUNG);
+            else if (closer->state == CLOSER_IDLE)
+                closer_release(broker, closer, CLOSER_NONE);
+        }
+        /* Record locks belong to the table that they were taken with: fcntl(2), unshare(2). */
+        manifest_lock(&broker->audit.manifest);
+    }
+    descriptors_close(ends, 2); /* a sweeper that gets no word ends */
+    return parted;
+}
+
+/* Parts from those that hang, if there are any and no other is at work. */
+static void hung_leave(struct broker *broker)
+{
+    bool hung = false, working = false;
+
+    for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
+        const struct closer *closer = &broker->closers.table[i];
+        if (closer->state != CLOSER_BUSY)
+            continue;
+        bool late = broker->now - closer->since >= CLOSER_HUNG_MS && closer_has_begun(closer);
+        hung = hung || late;
+        working = working || !late;
+    }
+    if (working || (hung && (broker->closers.backlog_count > 0 || !closers_part(broker))))
+        closers_schedule(broker, CLOSER_RETRY_MS);
 }
 
 void closers_expire(struct broker *broker)
@@ -178,31 +302,48 @@ void closers_expire(struct broker *broker)
     struct closers *closers = &broker->closers;
     uint32_t idle = 0;
 
+    backlog_serve(broker);
+    hung_leave(broker);
     for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
         struct closer *closer = &closers->table[i];
-        if (closer->pid == 0 || closer->busy)
+        if (closer->state != CLOSER_IDLE)
             continue;
         if (idle++ > 0 && broker->now - closer->since >= CLOSER_IDLE_MS)
-            closer_forget(closer);
+            closer_release(broker, closer, CLOSER_NONE);
     }
     if (idle > 1)
-        timer_arm(&broker->timers, &closers->timer, broker->now + CLOSER_IDLE_MS);
+        closers_schedule(broker, CLOSER_IDLE_MS);
 }
 
-void closers_end(struct broker *broker)
+int closers_leave(struct broker *broker, struct failure *failure)
 {
-    for (uint32_t i = 0; i < CLOSERS_MAX; i++)
-        if (broker->closers.table[i].pid != 0)
-            closer_forget(&broker->closers.table[i]);
+    bool shared = false;
+
+    backlog_serve(broker);
+    closers_wait(broker, CLOSER_HUNG_MS / 10);
+    for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
+        const struct closer *closer = &broker->closers.table[i];
+        if (closer->state == CLOSER_BUSY && !closer_has_begun(closer))
+            return failure_set(failure, 0, "a caller's file is still to be closed");
+        shared = shared || closer->state == CLOSER_BUSY || closer->state == CLOSER_IDLE;
+    }
+    if (broker->closers.backlog_count > 0)
+        return failure_set(failure, 0, "callers' files are still to be closed");
+    if (shared && !closers_part(broker))
+        return failure_set(failure, errno, "leaving what closes callers' files: %s",
+                           strerror(errno));
+    return 0;
 }
+
+/* ---- children -------------------------------------------------------------------------------- */
 
 void closers_forget_process(struct broker *broker, pid_t process)
 {
     struct closers *closers = &broker->closers;
 
     for (uint32_t i = 0; i < CLOSERS_MAX; i++)
-        if (process != 0 && closers->table[i].pid == process)
-            closer_forget(&closers->table[i]);
+        if (closers->table[i].state != CLOSER_NONE && closers->table[i].pid == process)
+            closer_release(broker, &closers->table[i], CLOSER_NONE);
     if (closers->backlog_count > 0)
         backlog_serve(broker);
 }
@@ -210,7 +351,7 @@ void closers_forget_process(struct broker *broker, pid_t process)
 bool closers_have_process(const struct closers *closers, pid_t process)
 {
     for (uint32_t i = 0; i < CLOSERS_MAX; i++)
-        if (closers->table[i].pid == process)
+        if (closers->table[i].state != CLOSER_NONE && closers->table[i].pid == process)
             return true;
     return false;
 }

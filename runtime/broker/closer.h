@@ -4,9 +4,21 @@
  * FUSE mount that waits for its daemon, on a network one for its server: for a slow one a while, for
  * a dead or a hostile one for ever, and no signal ends it. So a regular file that may lie on such a
  * mount is closed by a **closer**: a small process that shares this one's table of descriptors
- * (clone(2), CLONE_FILES), so that its close is ours. Each has one descriptor to close, and there is
- * one at once for each, so that none waits behind another. That is meant for mounts that are slow or
- * have died: a caller who can make mounts that never answer can still use up every closer. Pipes, sockets, devices and files on local disks are closed here: they have no such wait.
+ * (clone(2), CLONE_FILES), so that its close is ours. Each has one descriptor to close at a time, so
+ * that none waits behind another. Pipes, sockets, devices and files on block devices are closed here.
+ *
+ * A closer that does not come back would keep the whole table open, the listening socket included,
+ * longer than this process. So the broker **parts** from it after CLOSER_HUNG_MS: it goes on with a
+ * table of its own (unshare(2)), and what the old one still holds is closed by a **sweeper**. What is
+ * left is a process that holds the one file that its file system does not let go.
+ *
+ * When there is no closer to be had (CLOSERS_MAX of them hang, or processes have run out), no more
+ * descriptors are accepted (closers_are_exhausted): the kernel drops what callers send, without a
+ * flush, and their calls are refused.
+ *
+ * A process forked here inherits the table, and closes it in its turn. So nothing that may wait is
+ * left in it then: a call's descriptors are in flight (parked.h), and closers_await goes before each
+ * fork, so that none is on its way to a closer.
  *
  * Owns: the closers, their sockets, and the descriptors that wait for one. Never: closes a descriptor
  * of the broker's own, or asks a file system about a caller's file (kind.h). */
@@ -18,21 +30,38 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "runtime/broker/failure.h"
 #include "runtime/broker/timers.h"
 
 struct broker;
 
-/* Closers at a time, those that wait for a dead file system included. */
-#define CLOSERS_MAX 64u
+/* Closers at a time, those that hang included. */
+#define CLOSERS_MAX 128u
 /* How long those that are not needed stay; one stays for ever. */
 #define CLOSER_IDLE_MS 10000u
-/* Descriptors that wait for a closer. Beyond that they are closed here. */
+/* A close that takes longer hangs. */
+#define CLOSER_HUNG_MS 1000u
+/* How long a fork waits for a close that has just begun; the sum over all of them. */
+#define CLOSER_AWAIT_MS 5
+/* When there is no closer, how soon to look for one again. */
+#define CLOSER_RETRY_MS 100u
+/* Descriptors that wait for a closer. There are few: none is accepted while there are any, but calls
+ * that had been admitted bring theirs. Beyond that they are closed here. */
 #define CLOSER_BACKLOG_MAX 4096u
 
+enum closer_state {
+    CLOSER_NONE = 0,
+    CLOSER_IDLE,
+    CLOSER_BUSY,
+    CLOSER_HUNG, /* parted from: nothing but its number is known of it */
+};
+
 struct closer {
-    pid_t pid;    /* 0: none */
+    uint8_t state; /* enum closer_state */
+    bool awaited;  /* BUSY: a fork has waited for it */
+    pid_t pid;
     int ours, theirs; /* both in this table, which the closer shares */
-    bool busy;
+    uint32_t generation;
     uint64_t since; /* monotonic milliseconds: when it became busy, or idle */
 };
 
@@ -49,15 +78,22 @@ void closers_begin(struct closers *closers);
  * them to -1. */
 void closers_take(struct broker *broker, int *descriptors, size_t count);
 
-/* A closer has finished its job, or is gone. */
-void closers_handle(struct broker *broker, uint32_t index);
+/* Whether no descriptor may be accepted from a caller now. */
+bool closers_are_exhausted(const struct broker *broker);
 
-/* Ends those that have been idle for long. */
+/* Before a fork: waits until what closers have been given is out of the table, CLOSER_AWAIT_MS at
+ * most for each that hangs, and once. */
+void closers_await(struct broker *broker);
+
+/* A closer has finished its job, or is gone. */
+void closers_handle(struct broker *broker, uint32_t index, uint32_t generation);
+
+/* Parts from those that hang, ends those that have been idle for long, tries again what waits. */
 void closers_expire(struct broker *broker);
 
-/* Before an exec: ends the closers, which would keep the old table's descriptors open. One that
- * waits for a dead file system goes on waiting. */
-void closers_end(struct broker *broker);
+/* Before an exec: parts from all closers. 0, or -1 with `failure` when something is still to be
+ * closed, which the exec would wait for. */
+int closers_leave(struct broker *broker, struct failure *failure);
 
 /* A child has been reaped. If it was a closer, what it had not closed yet stays open: which of its
  * numbers mean something else by now cannot be told. */

@@ -133,19 +133,15 @@ static struct audit_peer peer_read(int descriptor)
  * (unix(7) does not say so; net/unix/af_unix.c, unix_release_sock). */
 static void peer_turn_away(struct broker *broker, int descriptor)
 {
-    int descriptors[DESCRIPTORS_MAX];
     struct message message = {.buffer = broker->frame,
                               .capacity = WIRE_REQUEST_MAX,
-                              .descriptors = descriptors,
-                              .wanted = DESCRIPTORS_MAX,
-                              .keep = true};
+                              .refuse = true};
     char header[WIRE_REPLY_HEADER_MAX];
     struct iovec part = {.iov_base = header};
     struct requester requester = {
         .peer = peer_read(descriptor), .connection = NONE, .account = NONE};
 
     message_receive(descriptor, &message);
-    closers_take(broker, descriptors, DESCRIPTORS_MAX);
     part.iov_len = wire_reply_header_encode(1, WIRE_BUSY, 0, header);
     message_send(descriptor, &part, 1, NULL, 0);
     request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
@@ -399,7 +395,8 @@ static void connection_read(struct broker *broker, uint32_t index)
                                   .capacity = WIRE_REQUEST_MAX,
                                   .descriptors = descriptors,
                                   .wanted = DESCRIPTORS_MAX,
-                                  .keep = true};
+                                  .keep = true,
+                                  .refuse = closers_are_exhausted(broker)};
         enum message_result result = message_receive(connection->descriptor, &message);
         if (result == MESSAGE_NONE)
             return;

@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "runtime/broker/kind.h"
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 
@@ -435,6 +436,11 @@ _Noreturn void copier_serve(int control, struct copier_counters *counters, uint3
         if (result != MESSAGE_RECEIVED || !job_is_whole(&copier, &job, &message))
             break; /* the broker is gone, or sees that this one is */
         copier_run(&copier, &job, descriptors);
+        /* Closing a file can take as long as its file system's server likes (closer.h). */
+        if (descriptor_may_wait(descriptors[1])) {
+            copier_tell(&copier, COPIER_LEFT, 0);
+            break;
+        }
         descriptors_close(descriptors, message.count);
         copier_tell(&copier, COPIER_ENDED, 0);
         madvise(copier.buffer, CHUNK_MAX, MADV_DONTNEED);

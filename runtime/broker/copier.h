@@ -43,6 +43,7 @@ struct copier_job {
 enum copier_report_kind {
     COPIER_DRAINED = 1,   /* all that the pipe held when it was asked to drain has been passed on */
     COPIER_ENDED,         /* the job is over; the copier is idle */
+    COPIER_LEFT,          /* the job is over; the copier ends, once the caller's file lets it */
     COPIER_OVER_LIMIT,    /* the limit is used up and there is more */
     COPIER_FILE_FAILED,   /* error: a write to the file */
     COPIER_CALLER_FAILED, /* error: a write to the caller */

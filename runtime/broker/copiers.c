@@ -106,6 +106,24 @@ static uint32_t copier_make(struct copiers *copiers)
                                                         .slot = COPIERS_NONE});
 }
 
+static void copier_keep(struct copiers *copiers, uint32_t index)
+{
+    copiers->entries[index].next = copiers->idle;
+    copiers->idle = index;
+    copiers->idle_count++;
+}
+
+int copiers_reserve(struct copiers *copiers, uint32_t count)
+{
+    while (copiers->idle_count < count) {
+        uint32_t index = copier_make(copiers);
+        if (index == COPIERS_NONE)
+            return -errno;
+        copier_keep(copiers, index);
+    }
+    return 0;
+}
+
 static uint32_t copier_take(struct copiers *copiers)
 {
     uint32_t index = copiers->idle;
@@ -175,9 +193,13 @@ void copiers_rest(struct copiers *copiers, uint32_t index)
         return;
     }
     entry->state = COPIER_IDLE;
-    entry->next = copiers->idle;
-    copiers->idle = index;
-    copiers->idle_count++;
+    copier_keep(copiers, index);
+}
+
+void copiers_let_go(struct copiers *copiers, uint32_t index)
+{
+    copiers->entries[index].slot = COPIERS_NONE;
+    copier_retire(copiers, index);
 }
 
 void copiers_kill(struct copiers *copiers, uint32_t index)

@@ -47,6 +47,9 @@ int copiers_open(struct copiers *copiers, struct copier_counters *counters, uint
 /* Ends all of them. */
 void copiers_close(struct copiers *copiers);
 
+/* Makes copiers until `count` (at most COPIERS_IDLE_MAX) are idle. 0 or a negative errno. */
+int copiers_reserve(struct copiers *copiers, uint32_t count);
+
 /* Gives a job to an idle copier or a new one; `descriptors` stay the caller's. 0 with its index, or
  * a negative errno. */
 int copiers_start(struct copiers *copiers, const struct copier_job *job,
@@ -56,6 +59,8 @@ uint32_t copiers_adopt(struct copiers *copiers, const struct copier_entry *busy)
 
 /* The job of a busy copier is over: it is kept for the next one, or let go. */
 void copiers_rest(struct copiers *copiers, uint32_t index);
+/* The job is over, and so is the copier: it is only waited for. */
+void copiers_let_go(struct copiers *copiers, uint32_t index);
 /* Kills a busy copier. Until COPIERS_DEAD tells of its slot, it may still touch the counters. */
 void copiers_kill(struct copiers *copiers, uint32_t index);
 

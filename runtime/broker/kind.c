@@ -34,3 +34,18 @@ enum descriptor_kind descriptor_kind(int descriptor)
         return KIND_ELSE;
     }
 }
+
+bool descriptor_may_wait(int descriptor)
+{
+    enum descriptor_kind kind = descriptor_kind(descriptor);
+
+    return kind == KIND_OTHER_FILE || kind == KIND_UNKNOWN;
+}
+
+bool descriptors_may_wait(const int *descriptors, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (descriptor_may_wait(descriptors[i]))
+            return true;
+    return false;
+}

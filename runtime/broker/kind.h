@@ -5,6 +5,9 @@
 #ifndef SLUICE_KIND_H
 #define SLUICE_KIND_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum descriptor_kind {
     KIND_UNKNOWN,     /* the kernel did not say */
     KIND_PIPE,
@@ -15,5 +18,9 @@ enum descriptor_kind {
 };
 
 enum descriptor_kind descriptor_kind(int descriptor);
+
+/* Whether closing it may wait for somebody: a regular file that is not on a block device. */
+bool descriptor_may_wait(int descriptor);
+bool descriptors_may_wait(const int *descriptors, size_t count);
 
 #endif

@@ -82,7 +82,8 @@ static void calls_end_all(struct broker *broker)
     for (uint32_t i = 0; i < broker->calls.used; i++) {
         switch (broker->calls.table[i].state) {
         case CALL_WAITING:
-            call_refuse_waiting(broker, i, REASON_BUSY, "the broker is stopping");
+        case CALL_OPENING:
+            call_refuse_pending(broker, i, REASON_BUSY, NULL, "the broker is stopping");
             break;
         case CALL_RUNNING:
         case CALL_BACKGROUND:
@@ -135,6 +136,7 @@ void loop_reap(struct broker *broker)
             continue;
         pool_forget_process(&broker->pool, child);
         closers_forget_process(broker, child);
+        openers_forget_process(&broker->openers, child);
         orphans_forget(broker, child);
         reload_child_ended(broker, child, status);
     }
@@ -195,8 +197,11 @@ static void event_handle(struct broker *broker, const struct epoll_event *event)
     case EVENT_WORKER:
         pool_handle(broker, index, generation);
         break;
+    case EVENT_OPENER:
+        opener_handle(broker, index, generation);
+        break;
     case EVENT_CLOSER:
-        closers_handle(broker, index);
+        closers_handle(broker, index, generation);
         break;
     case EVENT_CAPTURES:
         captures_handle(broker);
@@ -211,7 +216,10 @@ static void timer_handle(struct broker *broker, const struct timer *timer)
         connection_expire(broker, timer->owner);
         break;
     case TIMER_CALL:
-        call_expire(broker, timer->owner);
+        if (broker->calls.table[timer->owner].state == CALL_OPENING)
+            call_give_up_opening(broker, timer->owner);
+        else
+            call_expire(broker, timer->owner);
         break;
     case TIMER_WORKER:
         pool_expire(broker);

@@ -73,6 +73,10 @@ int manifest_reopen(struct manifest *manifest, struct failure *failure)
 
 bool manifest_cut(struct manifest *manifest, off_t size)
 {
+    /* A lock can come free after a while: that of a broker which has ended, or our own earlier one
+     * (closer.h: parting). */
+    if (!manifest->sole_writer)
+        manifest_lock(manifest);
     return manifest->sole_writer && ftruncate(manifest->file, size) == 0;
 }
 

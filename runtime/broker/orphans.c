@@ -28,7 +28,8 @@ void orphans_begin(struct broker *broker, int children)
 static bool is_our_own(const struct broker *broker, pid_t child)
 {
     return pool_has_process(&broker->pool, child) ||
-           closers_have_process(&broker->closers, child) || child == broker->reload.checker ||
+           closers_have_process(&broker->closers, child) ||
+           openers_have_process(&broker->openers, child) || child == broker->reload.checker ||
            (broker->captures && captures_has_process(broker->captures, child));
 }
 

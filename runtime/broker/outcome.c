@@ -11,12 +11,19 @@
 #define CREATED_MAX 32u    /* protected files named in one exit event */
 #define EXIT_DIRECTORY 126 /* the rule's cwd cannot be entered: BROKER.md, "A call" */
 
+static bool call_is_given_up(const struct call *call)
+{
+    return call->stage == STAGE_INTERNAL && call->error == ETIME;
+}
+
 int32_t call_status(const struct call *call)
 {
     if (call->ending == ENDING_TIMEOUT)
         return WIRE_TIMEOUT;
     if (call->ending == ENDING_OUTPUT)
         return WIRE_OUTPUT;
+    if (call_is_given_up(call))
+        return 128 + SIGKILL; /* which it was sent, and will die of once the kernel lets go */
     if (call->error == 0)
         return call->signal != 0 ? 128 + call->signal : call->status;
     if (call->stage == STAGE_DIRECTORY)
@@ -38,7 +45,7 @@ static void error_write(struct text *text, const struct call *call)
     text_append(text, ": ");
     if (call->error == ESRCH)
         text_append(text, "the process that looked after the call was killed");
-    else if (call->error == ETIME)
+    else if (call_is_given_up(call))
         text_append(text, "the kernel holds the program, which does not end even when killed");
     else
         text_append(text, strerror(call->error));

@@ -13,6 +13,10 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20 /* linux/openat2.h since 5.12 */
+#endif
+
 /* How a walk treats what it meets. */
 enum walk_manner {
     WALK_TRUSTED, /* audit and socket directories: the header's rule */
@@ -271,6 +275,27 @@ int path_open_caller_directory(const char *path, struct failure *failure)
     return walk_to(path, strlen(path), WALK_PLAIN, 0, failure);
 }
 
+static int open_cached(int base, const char *path, uint64_t flags, uint64_t resolve)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC | flags,
+                           .resolve = RESOLVE_CACHED | resolve};
+    return (int)syscall(SYS_openat2, base, path, &how, sizeof how);
+}
+
+int path_open_cached(const char *path)
+{
+    return open_cached(AT_FDCWD, path, O_DIRECTORY, 0);
+}
+
+int path_open_caller_directory_cached(const char *path)
+{
+    if (!path_is_normal(path)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return open_cached(AT_FDCWD, path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* Opens `name` in `directory`; `path` is both, for messages. */
@@ -330,6 +355,22 @@ static const char *name_beneath(const char *name, const char *base)
         return NULL;
     const char *below = name + length + strspn(name + length, "/");
     return *below == '\0' ? "." : below;
+}
+
+int path_open_beneath_cached(int base, const char *base_path, const char *value, size_t length)
+{
+    char name[PATH_MAX];
+    if (length >= sizeof name) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(name, value, length);
+    name[length] = '\0';
+    const char *relative = name[0] == '/' ? name_beneath(name, base_path) : name;
+    errno = EXDEV;
+    return relative == NULL
+               ? -1
+               : open_cached(base, relative, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
 int path_open_beneath(int base, const char *base_path, const char *value, size_t length,

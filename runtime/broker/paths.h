@@ -57,6 +57,15 @@ int path_open_caller_directory(const char *path, struct failure *failure);
 int path_open_beneath(int base, const char *base_path, const char *value, size_t length,
                       struct failure *failure);
 
+/* The last two without asking any file system: openat2(2), RESOLVE_CACHED, so that a server that
+ * does not answer keeps nobody waiting. Return the same descriptor, or -1: what is to be known is not
+ * in the kernel's memory, or does not open; with errno ENOENT, there is certainly nothing. */
+int path_open_caller_directory_cached(const char *path);
+int path_open_beneath_cached(int base, const char *base_path, const char *value, size_t length);
+
+/* The directory `path`, symlinks followed, in the same way. */
+int path_open_cached(const char *path);
+
 /* Whether `path` is absolute and has no ".." component. */
 bool path_is_plain(const char *path);
 

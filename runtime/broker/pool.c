@@ -159,6 +159,7 @@ static uint32_t worker_make(struct broker *broker, uint32_t confinement)
         errno = EAGAIN;
         return NONE;
     }
+    closers_await(broker);
     int result = worker_start(broker->policy, confinement, broker->setups[confinement],
                               &pool->table[index].worker);
     if (result < 0) {
@@ -208,6 +209,11 @@ uint32_t pool_take(struct broker *broker, uint32_t confinement, uint32_t call)
         pool_schedule(broker);
     }
     return index;
+}
+
+bool pool_has_idle(const struct pool *pool, uint32_t confinement)
+{
+    return pool->idle[confinement] != 0;
 }
 
 void pool_give_back(struct broker *broker, uint32_t index)

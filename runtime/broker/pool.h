@@ -79,6 +79,9 @@ void pool_drop(struct broker *broker, uint32_t index);
 /* The event loop saw something on a worker's socket. Returns whether there may be more. */
 bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
 
+/* Whether pool_take would not fork. */
+bool pool_has_idle(const struct pool *pool, uint32_t confinement);
+
 /* Descriptors or processes have run out: gives up the idle workers but one. */
 void pool_relieve(struct broker *broker);
 

@@ -115,8 +115,9 @@ static void candidate_become(struct broker *broker, struct failure *failure)
     struct state state;
 
     pool_settle(broker);
-    closers_end(broker);
     pool_retire(broker); /* idle workers are not worth handing over */
+    if (closers_leave(broker, failure) < 0)
+        return;
     if (broker->captures && captures_keep(broker->captures, true) < 0) {
         failure_set(failure, errno, "handing over captures: %s", strerror(errno));
         return;
@@ -191,6 +192,7 @@ static int check_begin(struct broker *broker, struct failure *failure)
     if (reload->output < 0)
         return failure_set(failure, errno, "memfd_create: %s", strerror(errno));
     reload->late = false;
+    closers_await(broker);
     reload->checker = fork();
     if (reload->checker < 0) {
         reload->checker = 0;

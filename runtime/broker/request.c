@@ -360,7 +360,9 @@ void request_handle(struct broker *broker, uint32_t index, enum message_result r
     if (result == MESSAGE_DESCRIPTORS_LOST) {
         pool_relieve(broker);
         request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL,
-                       "the broker has no descriptors left");
+                       closers_are_exhausted(broker)
+                           ? "files of earlier callers are still being closed; try again later"
+                           : "the broker has no descriptors left");
     } else if (status != WIRE_OK || request->version != connection->version) {
         if (connection->reply_end)
             requester.connection = NONE; /* an answer would be taken for the call's */

@@ -207,7 +207,7 @@ static void call_kill(struct broker *broker, struct call *call)
 
     if (!call_order(broker, call, order, SIGKILL))
         call->kill_at = later_by(broker->now, ORDER_RETRY_MS);
-    else if (!call->child_ended)
+    if (!call->child_ended && call->give_up_at == 0)
         call->give_up_at = later_by(broker->now, GIVE_UP_MS);
 }
 
@@ -355,8 +355,8 @@ void call_lose_caller(struct broker *broker, uint32_t index)
     call->caller_gone = true;
     if (call->terms.on_disconnect != DISCONNECT_KILL)
         return;
-    if (call->state == CALL_WAITING)
-        call_refuse_waiting(broker, index, REASON_CALLER_GONE, NULL);
+    if (call_is_pending(call))
+        call_refuse_pending(broker, index, REASON_CALLER_GONE, NULL, NULL);
     else
         call_end(broker, index, ENDING_CALLER_GONE);
 }
@@ -367,11 +367,11 @@ void call_forward_signal(struct broker *broker, uint32_t index, int signal)
 
     if (signal < 1 || signal > 63 || !(call->terms.forward >> signal & 1))
         return;
-    if (call->state != CALL_WAITING) {
+    if (!call_is_pending(call)) {
         call_order(broker, call, ORDER_SIGNAL, signal);
     } else if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT) {
         uint32_t connection = call_disconnect(broker, index);
-        call_refuse_waiting(broker, index, REASON_CALLER_GONE, NULL);
+        call_refuse_pending(broker, index, REASON_CALLER_GONE, NULL, NULL);
         connection_answer(broker, connection, 128 + signal, "", 0);
     }
 }

@@ -153,6 +153,7 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
     if (tables_make(broker, inherited, failure) < 0)
         return -1;
     closers_begin(&broker->closers);
+    openers_begin(&broker->openers);
     orphans_begin(broker, state ? state->header.children : -1);
     reload_prepare(broker, state ? state->header.path : NULL);
     if ((!state && listener_make(broker, activated, &report, failure) < 0) ||

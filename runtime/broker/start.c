@@ -1,15 +1,12 @@
-#define _GNU_SOURCE 1 /* O_PATH */
-
 #include "runtime/broker/start.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "runtime/broker/broker.h"
-#include "runtime/broker/match.h"
-#include "runtime/broker/paths.h"
+#include "runtime/broker/kind.h"
+#include "runtime/broker/parked.h"
 #include "runtime/broker/resolve.h"
 #include "runtime/broker/template.h"
 
@@ -22,16 +19,13 @@ struct start {
     const struct wire_request *request;
     const struct policy_rule *rule;
     uint32_t rule_index, call_index;
-    const int *caller; /* in, out, err */
-    struct template_call values;
+    int *caller; /* in, out, err */
+    struct opening_order order;
 
     struct resolved resolved;
-    int directory;       /* -1: the broker's own */
-    int directory_error; /* errno of a working directory that cannot be entered */
-    char directory_path[PATH_MAX];
-    int grants[WORKER_GRANTS_MAX];
-    uint8_t grant_access[WORKER_GRANTS_MAX];
-    uint32_t grant_count;
+    bool opened; /* `opening` was given */
+    bool waits;  /* it cannot be had at once */
+    struct opening opening;
     bool captured[CAPTURE_STREAMS];
     int file[CAPTURE_STREAMS]; /* capture files; -1: not captured */
     int pipe[CAPTURE_STREAMS]; /* what the child gets instead of the caller's */
@@ -79,81 +73,15 @@ static bool start_resolve(struct start *start)
     return start_refuse(start, shortage ? REASON_SPAWN : REASON_EXE_UNRESOLVED, failure.text);
 }
 
-/* The working directory: the caller's choice, which the request's checks have allowed, the rule's,
- * or the broker's. A rule's directory that cannot be opened ends the call with exit code 126, as a
- * shell's cd would; a caller's is refused. */
-static bool start_open_directory(struct start *start)
+/* What the call names: as it has been opened, or what can be opened at once. */
+static bool start_open(struct start *start)
 {
-    const struct policy_template *cwd = &start->rule->attributes->cwd;
-    struct failure failure;
-
-    if (start->request->cwd.length > 0) {
-        start->directory = path_open_caller_directory(start->request->cwd.bytes, &failure);
-        if (start->directory < 0)
-            return start_refuse(start, REASON_CWD_NOT_ALLOWED, failure.text);
-        memcpy(start->directory_path, start->request->cwd.bytes, start->request->cwd.length + 1);
-        return true;
+    if (!start->opened && !opening_try(&start->order, &start->opening)) {
+        start->waits = true;
+        return false;
     }
-    if (!template_is_set(cwd))
-        return true;
-    if (template_expand(cwd, &start->broker->templates, &start->values, start->directory_path,
-                        sizeof(start->directory_path), &failure) < 0) {
-        start->directory_error = ENAMETOOLONG;
-        return true;
-    }
-    start->directory = open(start->directory_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (start->directory < 0)
-        start->directory_error = errno;
-    return true;
-}
-
-/* Opens the files that one `fs_* = #slot` names, for this call alone. */
-static bool start_open_grant(struct start *start, const struct policy_grant *grant)
-{
-    struct policy_request asked = {.count = start->request->argument_count,
-                                   .arguments = start->request->arguments,
-                                   .expansions = start->broker->expansions};
-    struct policy_bytes values[WORKER_GRANTS_MAX];
-    char base_path[PATH_MAX];
-    struct failure failure;
-    cleanup_fd int base = -1;
-
-    uint32_t room = WORKER_GRANTS_MAX - start->grant_count;
-    int64_t count = match_slot_values(start->rule, &asked, grant->slot, values, room);
-    if (count < 0 || count > room)
-        return start_refuse(start, REASON_CONFINE, "more files than one call can be given");
-    if (template_is_set(&grant->path)) {
-        if (template_expand(&grant->path, &start->broker->templates, &start->values, base_path,
-                            sizeof(base_path), &failure) < 0)
-            return start_refuse(start, REASON_CONFINE, failure.text);
-    } else if (start->directory >= 0) {
-        memcpy(base_path, start->directory_path, sizeof(base_path));
-    } else {
-        memcpy(base_path, start->broker->directory, sizeof(base_path));
-    }
-    base = open(base_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (base < 0)
-        return start_refuse(start, REASON_CONFINE, "the directory that holds its files is gone");
-    for (int64_t i = 0; i < count; i++) {
-        int file = path_open_beneath(base, base_path, values[i].bytes, values[i].length, &failure);
-        if (file < 0 && failure.error == ENOENT && grant->optional)
-            continue;
-        if (file < 0)
-            return start_refuse(start, REASON_CONFINE, failure.text);
-        start->grants[start->grant_count] = file;
-        start->grant_access[start->grant_count++] = (uint8_t)grant->access;
-    }
-    return true;
-}
-
-static bool start_open_grants(struct start *start)
-{
-    const struct policy_confinement *confinement = start->rule->confinement;
-
-    for (uint32_t i = 0; i < confinement->grant_count; i++)
-        if (confinement->grants[i].kind == GRANT_SLOT &&
-            !start_open_grant(start, &confinement->grants[i]))
-            return false;
+    if (start->opening.refused)
+        return start_refuse(start, start->opening.reason, start->opening.failure.text);
     return true;
 }
 
@@ -165,7 +93,7 @@ static bool start_open_file(struct start *start, enum capture_stream stream,
 
     if (!template_is_set(template))
         return true;
-    if (template_expand(template, &start->broker->templates, &start->values, path, PATH_MAX,
+    if (template_expand(template, &start->broker->templates, &start->order.values, path, PATH_MAX,
                         &failure) >= 0) {
         start->file[stream] = audit_open_capture(&start->broker->audit, path, &failure);
         if (start->file[stream] >= 0) {
@@ -181,41 +109,81 @@ static bool start_open_file(struct start *start, enum capture_stream stream,
     return true;
 }
 
-static bool start_capture(struct start *start)
+/* The files that output is captured in. */
+static bool start_open_files(struct start *start)
 {
     const struct policy_attributes *attributes = start->rule->attributes;
+
+    return attributes->log != LOG_FULL ||
+           (start_open_file(start, CAPTURE_STDOUT, &attributes->stdoutfile) &&
+            start_open_file(start, CAPTURE_STDERR, &attributes->stderrfile));
+}
+
+static unsigned captured_streams(const struct start *start)
+{
+    return (unsigned)start->captured[CAPTURE_STDOUT] + (unsigned)start->captured[CAPTURE_STDERR];
+}
+
+/* The processes that serve the call, forked if need be. */
+static int processes_take(struct start *start, uint32_t confinement)
+{
+    struct broker *broker = start->broker;
+    unsigned streams = captured_streams(start);
+    int status = 0;
+
+    if (streams > 0 && !captures_are_ready(broker->captures, streams)) {
+        closers_await(broker);
+        status = captures_make_ready(broker->captures, streams);
+    }
+    if (status == 0) {
+        start->call->worker = pool_take(broker, confinement, start->call_index);
+        status = start->call->worker == NONE ? -errno : 0;
+    }
+    if (status < 0)
+        pool_relieve(broker);
+    return status;
+}
+
+/* Takes the processes. What is forked for that closes all that it inherits, and would wait where the
+ * caller's files do: so they are put into flight meanwhile. */
+static bool start_take_processes(struct start *start)
+{
+    struct broker *broker = start->broker;
+    uint32_t confinement = policy_confinement_index(broker->policy, start->rule_index);
+    unsigned streams = captured_streams(start);
+    bool forks = !pool_has_idle(&broker->pool, confinement) ||
+                 (streams > 0 && !captures_are_ready(broker->captures, streams));
+    int status = 0, parked = -1;
+
+    if (forks && descriptors_may_wait(start->caller, WIRE_STANDARD_DESCRIPTORS))
+        parked = parked_make(start->caller, WIRE_STANDARD_DESCRIPTORS);
+    if (parked >= 0) {
+        closers_take(broker, start->caller, WIRE_STANDARD_DESCRIPTORS);
+    }
+    status = processes_take(start, confinement);
+    if (parked >= 0) {
+        int taken = parked_take(&parked, start->caller, WIRE_STANDARD_DESCRIPTORS);
+        status = status < 0 ? status : taken;
+    }
+    return status == 0 ? true : start_refuse(start, REASON_SPAWN, strerror(-status));
+}
+
+static bool start_capture(struct start *start)
+{
     struct failure failure;
 
-    if (attributes->log != LOG_FULL)
-        return true;
-    if (!start_open_file(start, CAPTURE_STDOUT, &attributes->stdoutfile) ||
-        !start_open_file(start, CAPTURE_STDERR, &attributes->stderrfile))
-        return false;
-    if (!start->captured[CAPTURE_STDOUT] && !start->captured[CAPTURE_STDERR])
+    if (captured_streams(start) == 0)
         return true;
     struct capture_request request = {
         .call = start->call->number,
         .owner = start->call,
         .file = {start->file[CAPTURE_STDOUT], start->file[CAPTURE_STDERR]},
         .caller = {start->caller[1], start->caller[2]},
-        .max_output = attributes->max_output,
+        .max_output = start->rule->attributes->max_output,
     };
     start->call->capture =
         capture_start(start->broker->captures, &request, start->pipe, &failure);
     return start->call->capture ? true : start_refuse(start, REASON_SPAWN, failure.text);
-}
-
-static bool start_take_worker(struct start *start)
-{
-    uint32_t confinement = policy_confinement_index(start->broker->policy, start->rule_index);
-
-    start->call->worker = pool_take(start->broker, confinement, start->call_index);
-    if (start->call->worker != NONE)
-        return true;
-    int saved = errno;
-    pool_relieve(start->broker);
-    errno = saved;
-    return start_refuse(start, REASON_SPAWN, strerror(errno));
 }
 
 static bool start_record(struct start *start)
@@ -246,9 +214,9 @@ static void start_run(struct start *start)
     struct policy_bytes *arguments = broker->arguments;
 
     call->stage = STAGE_NONE;
-    if (start->directory_error != 0) {
+    if (start->opening.directory_error != 0) {
         call->stage = STAGE_DIRECTORY;
-        call->error = start->directory_error;
+        call->error = start->opening.directory_error;
         call->answer_due = true;
         return;
     }
@@ -263,15 +231,15 @@ static void start_run(struct start *start)
         .error = start->captured[CAPTURE_STDERR] ? start->pipe[CAPTURE_STDERR] : start->caller[2],
         .executable = start->resolved.descriptor,
         .path = start->resolved.path,
-        .directory = start->directory,
-        .directory_path = start->directory >= 0 ? start->directory_path : NULL,
+        .directory = start->opening.directory,
+        .directory_path = start->opening.directory >= 0 ? start->opening.directory_path : NULL,
         .arguments = arguments,
         .argument_count = start->request->argument_count,
         .environment = broker->environment.entries,
         .environment_count = broker->environment.count,
-        .grants = start->grants,
-        .grant_access = start->grant_access,
-        .grant_count = start->grant_count,
+        .grants = start->opening.grants,
+        .grant_access = start->opening.grant_access,
+        .grant_count = start->opening.grant_count,
     };
     int result = worker_run(pool_worker(broker, call->worker), broker->policy, &order);
     if (result == 0)
@@ -286,14 +254,15 @@ static void start_run(struct start *start)
 static void start_release(struct start *start)
 {
     descriptor_close(&start->resolved.descriptor);
-    descriptor_close(&start->directory);
-    descriptors_close(start->grants, start->grant_count);
+    opening_release(&start->opening);
     descriptors_close(start->file, CAPTURE_STREAMS);
     descriptors_close(start->pipe, CAPTURE_STREAMS);
 }
 
-bool call_start(struct broker *broker, uint32_t index, const struct requester *requester,
-                const struct wire_request *request, uint32_t rule, const int *descriptors)
+enum start_result call_start(struct broker *broker, uint32_t index,
+                             const struct requester *requester,
+                             const struct opening_order *order, const struct opening *opened,
+                             int *descriptors)
 {
     struct call *call = &broker->calls.table[index];
     struct start start = {
@@ -301,27 +270,26 @@ bool call_start(struct broker *broker, uint32_t index, const struct requester *r
         .call = call,
         .paths = &broker->calls.paths[index],
         .requester = requester,
-        .request = request,
-        .rule = &broker->policy->rules[rule],
-        .rule_index = rule,
+        .request = order->request,
+        .rule = &broker->policy->rules[order->rule],
+        .rule_index = order->rule,
         .call_index = index,
         .caller = descriptors,
-        .values = {.call = call->number,
-                   .pid = call->peer.pid,
-                   .uid = call->peer.uid,
-                   .line = broker->policy->lines[rule],
-                   .realtime_ms = clock_wall_ms()},
-        .directory = -1,
+        .order = *order,
+        .opened = opened != NULL,
+        .opening = {.directory = -1},
         .file = {-1, -1},
         .pipe = {-1, -1},
     };
 
+    if (opened)
+        start.opening = *opened;
     start.resolved.descriptor = -1;
     call->worker = NONE;
     call->capture = NULL;
-    bool started = start_check_audit(&start) && start_resolve(&start) &&
-                   start_open_directory(&start) && start_open_grants(&start) &&
-                   start_capture(&start) && start_take_worker(&start) && start_record(&start);
+    bool started = start_check_audit(&start) && start_resolve(&start) && start_open(&start) &&
+                   start_open_files(&start) && start_take_processes(&start) &&
+                   start_capture(&start) && start_record(&start);
     if (started)
         start_run(&start);
     if ((!started || call->answer_due) && call->worker != NONE) {
@@ -333,5 +301,5 @@ bool call_start(struct broker *broker, uint32_t index, const struct requester *r
         call->capture = NULL;
     }
     start_release(&start);
-    return started;
+    return started ? START_DONE : start.waits ? START_WAITS : START_REFUSED;
 }

@@ -68,6 +68,8 @@ static void put_call(struct writer *writer, const struct broker *broker, uint32_
 
     memset(&record, 0, sizeof(record));
     record.call = *call;
+    if (call->state == CALL_OPENING)
+        record.call.state = CALL_WAITING; /* what was opened for it would be another image's */
     record.worker_pid = record.worker_pidfd = record.worker_control = -1;
     if (call->worker != NONE) {
         const struct worker *worker = &broker->pool.table[call->worker].worker;
@@ -349,6 +351,8 @@ static bool keep_call(const struct state_call *call, bool keep)
     if (call->call.state == CALL_WAITING)
         for (uint32_t i = 0; i < WIRE_STANDARD_DESCRIPTORS; i++)
             all = keep_one(call->call.descriptors[i], keep) && all;
+    if (call->call.state == CALL_WAITING)
+        all = keep_one(call->call.parked, keep) && all;
     for (int i = 0; call->has_capture && i < CAPTURE_STREAMS; i++) {
         all = keep_one(call->capture.control[i], keep) && all;
         all = keep_one(call->capture.pidfd[i], keep) && all;

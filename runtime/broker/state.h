@@ -21,7 +21,7 @@
 #include "runtime/broker/failure.h"
 #include "runtime/broker/listener.h"
 
-#define STATE_FORMAT 1u
+#define STATE_FORMAT 2u
 #define STATE_MAGIC 0x534c5354u
 #define STATE_REASONS 32u
 #define STATE_NOTE_MAX 512u

@@ -105,7 +105,7 @@ enum message_result message_receive(int socket, struct message *message)
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
-        .msg_controllen = sizeof(control.bytes),
+        .msg_controllen = message->refuse ? 0 : sizeof(control.bytes),
     };
     int taken[DESCRIPTORS_MAX];
     ssize_t length;

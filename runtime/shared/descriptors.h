@@ -48,7 +48,7 @@ enum message_result {
     MESSAGE_END,              /* the peer has closed its end, or shut it down */
     MESSAGE_TOO_LONG,         /* more bytes than the buffer holds (MSG_TRUNC) */
     MESSAGE_TOO_MANY,         /* more descriptors than the caller takes */
-    MESSAGE_DESCRIPTORS_LOST, /* this process is at its descriptor limit (MSG_CTRUNC) */
+    MESSAGE_DESCRIPTORS_LOST, /* at the descriptor limit, or `refuse` (MSG_CTRUNC) */
     MESSAGE_FAILED,           /* errno says why */
 };
 
@@ -58,7 +58,8 @@ struct message {
     size_t capacity;  /* bytes */
     int *descriptors; /* room for `wanted`, at most DESCRIPTORS_MAX */
     size_t wanted;
-    bool keep; /* closing is the caller's affair in every case: see message_receive */
+    bool keep;   /* closing is the caller's affair in every case: see message_receive */
+    bool refuse; /* accept none: those that come are dropped by the kernel, as if at the limit */
     /* set by message_receive: */
     size_t length; /* bytes in `buffer`; of MESSAGE_TOO_LONG the real length */
     size_t count;  /* descriptors that arrived, those that were closed again included */
@@ -67,8 +68,9 @@ struct message {
 /* Takes one message from a SOCK_SEQPACKET socket, without waiting. With MESSAGE_RECEIVED the
  * `message->count` descriptors are the caller's; with anything else every descriptor that arrived
  * has been closed; but with `keep`, those that `descriptors` has room for are there and are the
- * caller's, whatever the result (a close can wait for a file system's server). Elements of `descriptors` that hold none are -1. An interrupted call is made
- * again. recvmsg(2), unix(7), cmsg(3). */
+ * caller's, whatever the result (a close can wait for a file system's server). Elements of
+ * `descriptors` that hold none are -1. An interrupted call is made again. recvmsg(2), unix(7),
+ * cmsg(3). */
 enum message_result message_receive(int socket, struct message *message);
 
 /* Sends one message with `descriptor_count` (at most DESCRIPTORS_MAX) descriptors, which stay the

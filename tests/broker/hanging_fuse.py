@@ -1,6 +1,7 @@
-"""A FUSE file system with one file, `file`, whose every close waits until this process ends.
+"""A FUSE file system in which some things wait until this process ends: each close of `file`, and each
+look for `hang`. Directories called `sub` are looked for anew each time, and are there.
 
-usage: hanging_fuse.py MOUNTPOINT   (needs root; prints "mounted", then one line for each close)
+usage: hanging_fuse.py MOUNTPOINT   (needs root; prints "mounted", then one line for each that waits)
 Written from the kernel's fuse.h: each request has a header of 40 bytes, each answer one of 16."""
 import ctypes
 import errno
@@ -10,23 +11,27 @@ import sys
 
 LOOKUP, GETATTR, SETATTR, OPEN, READ, WRITE, RELEASE, FLUSH, INIT = 1, 3, 4, 14, 15, 16, 18, 25, 26
 FORGET, BATCH_FORGET, INTERRUPT = 2, 42, 36
-ROOT, FILE = 1, 2
+ROOT, FILE, DIRECTORY = 1, 2, 3
+PARALLEL_LOOKUPS = 1 << 18
 
 
 def attributes(node):
-    mode = 0o040755 if node == ROOT else 0o100666
+    mode = 0o100666 if node == FILE else 0o040755
     return struct.pack("<QQQQQQIIIIIIIIII", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
 def answer_to(operation, node, body):
     if operation == INIT:
         major, minor = struct.unpack_from("<II", body)
-        return struct.pack("<IIIIHHIIHHI7I", 7, min(minor, 31), 0, 0, 8, 8, 65536, 1, 0, 0, 0,
+        return struct.pack("<IIIIHHIIHHI7I", 7, min(minor, 31), 0, PARALLEL_LOOKUPS, 8, 8, 65536, 1, 0, 0, 0,
                            *[0] * 7)
     if operation == LOOKUP:
-        if body.rstrip(b"\0") != b"file":
-            return -errno.ENOENT
-        return struct.pack("<QQQQII", FILE, 0, 3600, 3600, 0, 0) + attributes(FILE)
+        name = body.rstrip(b"\0")
+        if name == b"file":
+            return struct.pack("<QQQQII", FILE, 0, 3600, 3600, 0, 0) + attributes(FILE)
+        if name == b"sub":
+            return struct.pack("<QQQQII", DIRECTORY, 0, 0, 0, 0, 0) + attributes(DIRECTORY)
+        return -errno.ENOENT
     if operation in (GETATTR, SETATTR):
         return struct.pack("<QII", 3600, 0, 0) + attributes(node)
     if operation == OPEN:
@@ -53,6 +58,9 @@ def main():
         _, operation, unique, node = struct.unpack_from("<IIQQ", request)
         if operation == FLUSH:
             print("close", flush=True)
+            continue
+        if operation == LOOKUP and request[40:].rstrip(b"\0") == b"hang":
+            print("lookup", flush=True)
             continue
         if operation in (FORGET, BATCH_FORGET, INTERRUPT):
             continue

@@ -1,4 +1,5 @@
-"""Descriptors whose close waits for somebody: a file on a mount whose server hangs."""
+"""What a caller brings or names can lie on a mount whose server does not answer. That keeps nobody else
+waiting: not its close, not its opening, not what the kernel then does not let go."""
 import os
 import signal
 import subprocess
@@ -94,54 +95,268 @@ class HangingMount:
 
     def __init__(self, folder):
         folder.mkdir()
+        self.folder = folder
         self.process = subprocess.Popen(
             ["unshare", "-m", sys.executable, str(HERE / "hanging_fuse.py"), str(folder)],
             stdout=subprocess.PIPE)
+        self.holders = []
         self.mounted = self.process.stdout.readline() == b"mounted\n"
         self.path = f"/proc/{self.process.pid}/root{folder}/file"
+        self.enter = ("nsenter", "-m", "-t", str(self.process.pid))
+
+    def hold(self, act):
+        """Runs act(descriptor of a file) in a process of its own that then stays: its descriptors are
+        closed only by its end, which the end of the server lets go on."""
+        holder = os.fork()
+        if holder == 0:
+            try:
+                kept = act(os.open(self.path, os.O_WRONLY))
+                time.sleep(120)
+                del kept
+            finally:
+                os._exit(0)
+        self.holders.append(holder)
+
+    def waiting(self):
+        """Reads one line: somebody waits."""
+        assert wire.is_readable(self.process.stdout, wire.PATIENCE)
+        return self.process.stdout.readline().decode().strip()
 
     def end(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
+        for holder in self.holders:
+            os.kill(holder, signal.SIGKILL)
+            os.waitpid(holder, 0)
+        self.holders = []
 
 
-@pytest.mark.skipif(os.getuid() != 0 or not os.path.exists("/dev/fuse"), reason="needs a mount")
-def test_a_file_whose_server_hangs_delays_nobody(start_broker, home):
-    broker = start_broker(SH + "  timeout = 500ms\n", "max_active = 4")
-    hanging = HangingMount(home / "mount")
-    if not hanging.mounted:
-        hanging.end()
+@pytest.fixture
+def hanging(home):
+    if os.getuid() != 0 or not os.path.exists("/dev/fuse"):
+        pytest.skip("needs a mount")
+    mount = HangingMount(home / "mount")
+    if not mount.mounted:
+        mount.end()
         pytest.skip("FUSE cannot be mounted here")
-    # Its descriptors are closed only by the end of a process, which the end of the server lets go on.
-    holder = os.fork()
-    if holder == 0:
-        try:
-            fd = os.open(hanging.path, os.O_WRONLY)
-            connections = []
-            for argv in (["nope"], ["sh", "-c", "exit 0"], ["nope"], ["sh", "-c", "exit 0"]):
-                connection = Connection(broker.socket)
-                connection.send1(argv, stdin=fd, stdout=fd, stderr=fd)
-                connections.append(connection)
-            malformed = Connection(broker.socket)
-            malformed.send(b"garbage", [fd] * 3)
-            time.sleep(60)
-        finally:
-            os._exit(0)
-    try:
-        wait_for(lambda: len(broker.events("reject")) == 3, "the refusals")
-        wait_for(lambda: len(broker.events("start")) >= 2, "the calls")
-        for _ in range(20):
-            began = time.monotonic()
-            assert broker.call("sh", "-c", "exit 3").status == 3
-            assert time.monotonic() - began < 2
-        # The children cannot end: their output is being closed. They are given up on.
-        wait_for(lambda: [e["status"] for e in broker.events("exit") if e["call"] in (2, 4)]
-                 == [wire.TIMEOUT] * 2, "the calls to be answered")
-        assert broker.status()["active"] == 0
+    yield mount
+    mount.end()
+
+
+def calls_with(broker, fd, *commands):
+    """One connection for each command, whose three descriptors are fd."""
+    connections = []
+    for argv in commands:
+        connection = Connection(broker.socket)
+        connection.send1(argv, stdin=fd, stdout=fd, stderr=fd)
+        connections.append(connection)
+    return connections
+
+
+def serves_quickly(broker, times=10):
+    for _ in range(times):
+        began = time.monotonic()
         assert broker.call("sh", "-c", "exit 3").status == 3
-    finally:
-        hanging.end()
-        os.kill(holder, signal.SIGKILL)
-        os.waitpid(holder, 0)
+        assert time.monotonic() - began < 2
+
+
+def test_a_file_whose_server_hangs_delays_nobody(start_broker, hanging):
+    broker = start_broker(SH + "  timeout = 500ms\n", "max_active = 4")
+
+    def act(fd):
+        connections = calls_with(broker, fd, ["nope"], ["sh", "-c", "exit 0"], ["nope"],
+                                 ["sh", "-c", "exit 0"])
+        malformed = Connection(broker.socket)
+        malformed.send(b"garbage", [fd] * 3)
+        return connections, malformed
+
+    hanging.hold(act)
+    wait_for(lambda: len(broker.events("reject")) == 3, "the refusals")
+    wait_for(lambda: len(broker.events("start")) >= 2, "the calls")
+    hung = [event["call"] for event in broker.events("start")[:2]]
+    serves_quickly(broker)
+    # The children cannot end: their output is being closed. They are given up on.
+    for call in hung:
+        event = broker.wait_event("exit", call=call)
+        assert event["status"] == wire.TIMEOUT and "does not end" in event["error"]
+    assert broker.status()["active"] == 0
+    serves_quickly(broker, 1)
+    hanging.end()
     wait_for(lambda: broker.status()["background"] == 0, "the processes to end")
     assert broker.stop() == 0
+
+
+def test_a_waiting_calls_descriptors_are_in_no_table(start_broker, home):
+    """A worker that is forked meanwhile would inherit and close them."""
+    broker = start_broker(SH, "max_active = 1")
+    first, second = Connection(broker.socket), Connection(broker.socket)
+    first.send1(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.01; done"])
+    wait_for(lambda: broker.events("start"), "the first to run")
+    fd = memory_file()
+    second.send1(["sh", "-c", "echo here"], stdout=fd)
+    wait_for(lambda: broker.status()["queued"] == 1, "the second to wait")
+
+    def files():
+        found = []
+        for pid in [broker.pid, *broker.children()]:
+            try:
+                folder = f"/proc/{pid}/fd"
+                found += [os.readlink(f"{folder}/{each}") for each in os.listdir(folder)]
+            except OSError:
+                pass
+        return [link for link in found if "memfd:output" in link]
+
+    if os.getuid() == 0:
+        wait_for(lambda: not files(), "the descriptor to be closed")
+    (home / "gate").touch()
+    assert (first.reply().status, second.reply().status) == (0, 0)
+    assert os.pread(fd, 100, 0) == b"here\n"
+    os.close(fd)
+    first.close()
+    second.close()
+
+
+def test_a_reload_leaves_what_hangs_behind(start_broker, hanging):
+    broker = start_broker(SH)
+    hanging.hold(lambda fd: calls_with(broker, fd, ["nope"]))
+    assert hanging.waiting() == "close"
+    wait_for(lambda: broker.rejects() == ["no_rule"], "the refusal")
+    connection = Connection(broker.socket)
+    os.utime(broker.binary)  # another time of change: the reload becomes it
+    began = time.monotonic()
+    event = reload(broker)
+    assert "note" not in event and time.monotonic() - began < 10
+    connection.send1(["sh", "-c", "exit 3"])
+    assert connection.reply().status == 3
+    connection.close()
+    serves_quickly(broker)
+    assert broker.stop() == 0
+
+
+def test_what_hangs_does_not_keep_a_killed_brokers_socket(start_broker, hanging):
+    """The next broker finds neither the lock held nor somebody listening."""
+    broker = start_broker(SH)
+    hanging.hold(lambda fd: calls_with(broker, fd, ["nope"]))
+    assert hanging.waiting() == "close"
+    wait_for(lambda: any(not os.listdir(f"/proc/{pid}/fd") for pid in closers(broker)),
+             "the closer to be left with nothing")
+    serves_quickly(broker)
+    broker.kill()
+    again = start_broker(SH)
+    serves_quickly(again)
+
+
+def test_files_that_hang_are_bounded(start_broker, hanging):
+    """When every closer hangs, callers are refused, not served ever slower; afterwards it serves."""
+    broker = start_broker(SH)
+    hanging.hold(lambda fd: calls_with(broker, fd, *[["nope"]] * 60))
+    wait_for(lambda: broker.call("sh", "-c", "exit 3").status == wire.BUSY, "the end of closers")
+    reply = broker.call2("sh", "-c", "exit 3")
+    assert reply.status == wire.BUSY and "being closed" in reply.text
+    status = broker.status()
+    assert status["active"] == 0
+    hanging.end()
+    wait_for(lambda: broker.call("sh", "-c", "exit 3").status == 3, "service again")
+    serves_quickly(broker)
+    assert broker.stop() == 0
+
+
+def test_captured_output_to_a_file_that_hangs(start_broker, home, hanging):
+    """Its copier hangs at the end; the call is over, and captures do not run out."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n", "max_active = 2")
+
+    def act(fd):
+        kept = []
+        for _ in range(7):
+            connection = Connection(broker.socket)
+            connection.send1(["sh", "-c", "echo here"], stdout=fd)
+            kept.append((connection, connection.reply().status))
+        return kept
+
+    hanging.hold(act)
+    wait_for(lambda: len(broker.events("exit")) == 7, "the calls to end")
+    assert {event["status"] for event in broker.events("exit")} == {0}
+    assert all((home / "log" / f"{n}.out").read_bytes() == b"here\n" for n in range(1, 8))
+    serves_quickly(broker)
+
+
+PLACES = """cat #file
+  file = .{1,100}
+  fs_read = #file, @system, $HOME/mount
+  cwd = $HOME
+
+pwd
+  cwd_from_caller = /.*
+
+true
+"""
+
+
+@pytest.mark.parametrize("named", ["directory", "file"])
+def test_a_path_whose_server_hangs_delays_nobody(start_broker, home, hanging, named):
+    broker = start_broker(PLACES, wrapper=hanging.enter)
+    with Connection(broker.socket) as connection:
+        began = time.monotonic()
+        if named == "directory":
+            connection.send2(["pwd"], cwd=str(home / "mount" / "hang"))
+        else:
+            connection.send2(["cat", "mount/hang"])
+        assert hanging.waiting() == "lookup"
+        for _ in range(10):
+            before = time.monotonic()
+            assert broker.call("true").status == 0
+            assert time.monotonic() - before < 2
+        reply = connection.reply()
+        assert reply.status == wire.SPAWN and "does not answer" in reply.text
+        assert time.monotonic() - began > 4.5
+    assert broker.rejects() == ["spawn: the file system of what the call names does not answer"]
+    assert broker.status()["active"] == 0
+    # Others of the same mount are served, though each is looked for by a process of its own.
+    with wire.Output() as stdout:
+        assert broker.call2("pwd", cwd=str(home / "mount" / "sub"), stdout=stdout).status == 0
+        assert stdout.read() == f"{home}/mount/sub\n".encode()
+    assert broker.call2("pwd", cwd=str(home / "mount" / "none")).status == wire.NO_RULE
+    assert broker.rejects()[-1] == "cwd_not_allowed"
+
+
+def test_a_caller_that_leaves_while_its_directory_hangs(start_broker, home, hanging):
+    broker = start_broker("pwd\n  cwd_from_caller = /.*\n  on_disconnect = kill\n",
+                          wrapper=hanging.enter)
+    with Connection(broker.socket) as connection:
+        connection.send2(["pwd"], cwd=str(home / "mount" / "hang"))
+        assert hanging.waiting() == "lookup"
+    wait_for(lambda: broker.rejects() == ["caller_gone"], "the refusal")
+    assert broker.status()["active"] == 0
+
+
+def test_a_reload_while_a_directory_hangs(start_broker, home, hanging):
+    """The call is handed over as one that waits, and asks again."""
+    broker = start_broker("pwd\n  cwd_from_caller = /.*\n\ntrue\n", wrapper=hanging.enter)
+    with Connection(broker.socket) as connection:
+        connection.send2(["pwd"], cwd=str(home / "mount" / "hang"))
+        assert hanging.waiting() == "lookup"
+        os.utime(broker.binary)
+        assert "note" not in reload(broker)
+        assert broker.call("true").status == 0
+        hanging.end()
+        reply = connection.reply()
+        assert reply.status in (wire.NO_RULE, wire.SPAWN), reply.text
+    assert len(broker.events("reject")) == 1
+
+
+def test_more_directories_hang_than_there_are_openers(start_broker, home, hanging):
+    broker = start_broker("pwd\n  cwd_from_caller = /.*\n\ntrue\n", "max_active = 100",
+                          wrapper=hanging.enter)
+    connections = []
+    for _ in range(70):
+        connection = Connection(broker.socket)
+        connection.send2(["pwd"], cwd=str(home / "mount" / "hang"))
+        connections.append(connection)
+    wait_for(lambda: len(broker.rejects()) >= 6, "some to be refused")
+    assert broker.call("true").status == 0
+    assert [connection.reply().status for connection in connections] == [wire.SPAWN] * 70
+    hanging.end()
+    wait_for(lambda: broker.call2("pwd", cwd=str(home)).status == 0, "service")
+    for connection in connections:
+        connection.close()

@@ -115,7 +115,7 @@ def test_the_connection_over_the_limit_is_told(start_broker):
     for sock in held:
         sock.close()
     wait_for(lambda: broker.status()["connections"] == 0, "them to be gone")
-    assert broker.call("sh", "-c", "exit 3").status == 3
+    assert broker.call("sh", "-c", "exit 3").status == 3, broker.events()[-3:]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs other users")
@@ -146,14 +146,14 @@ def test_descriptors_cut_off_at_the_limit_are_not_leaked(compile_rules, home):
 
     broker = Broker(compile_rules("defaults:\n  logfile = $HOME/log/manifest.jsonl\n\n" + SH), home,
                     preexec=lower)
-    assert broker.call("sh", "-c", "exit 3").status == 3
+    assert broker.call("sh", "-c", "exit 3").status == 3, broker.events()[-3:]
     before = broker.descriptors()
     for _ in range(20):
         with Connection(broker.socket) as connection:
             connection.send(frame1(["sh", "-c", "exit 3"]), [connection.null] * 200)
             assert connection.reply().status == BUSY
     wait_for(lambda: broker.descriptors() <= before + 2, "all to be closed")  # but a spare worker
-    assert broker.call("sh", "-c", "exit 3").status == 3
+    assert broker.call("sh", "-c", "exit 3").status == 3, broker.events()[-3:]
     broker.kill()
 
 
@@ -191,7 +191,7 @@ def test_accepting_without_descriptors_does_not_spin(compile_rules, home):
     for sock in held:
         sock.close()
     wait_for(lambda: broker.status()["connections"] == 0, "them to be gone")
-    assert broker.call("sh", "-c", "exit 3").status == 3
+    assert broker.call("sh", "-c", "exit 3").status == 3, broker.events()[-3:]
     assert "busy" in broker.rejects()
     broker.kill()
 

@@ -106,7 +106,7 @@ static void receives_bytes_and_descriptors(void **state)
     struct fixture *fixture = *state;
     char bytes[16];
     int got[5];
-    struct message message = {bytes, sizeof(bytes), got, 5, 99, 99};
+    struct message message = {bytes, sizeof(bytes), got, 5, false, false, 99, 99};
     int sent[3] = {fixture->ends[1], fixture->ends[0], fixture->ends[1]};
     struct stat there, here;
 
@@ -138,7 +138,7 @@ static void finds_descriptors_behind_credentials(void **state)
     struct fixture *fixture = *state;
     char byte;
     int got[3], on = 1;
-    struct message message = {&byte, 1, got, 3, 0, 0};
+    struct message message = {&byte, 1, got, 3, false, false, 0, 0};
 
     assert_int_equal(setsockopt(fixture->ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
     send_copies(fixture->ends[0], 2);
@@ -178,7 +178,7 @@ static void closes_what_is_too_many(void **state)
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         char bytes[16];
         int got[5];
-        struct message message = {bytes, sizeof(bytes), got, 5, 0, 0};
+        struct message message = {bytes, sizeof(bytes), got, 5, false, false, 0, 0};
         size_t open_now = descriptors_open();
         send_copies(fixture->ends[0], counts[i]);
         assert_int_equal(message_receive(fixture->ends[1], &message), MESSAGE_TOO_MANY);
@@ -194,7 +194,7 @@ static void takes_as_many_as_there_can_be(void **state)
     struct fixture *fixture = *state;
     char byte;
     int got[DESCRIPTORS_MAX];
-    struct message message = {&byte, 1, got, DESCRIPTORS_MAX, 0, 0};
+    struct message message = {&byte, 1, got, DESCRIPTORS_MAX, false, false, 0, 0};
     int copies[DESCRIPTORS_MAX + 1] = {0};
 
     send_copies(fixture->ends[0], DESCRIPTORS_MAX);
@@ -209,7 +209,7 @@ static void closes_what_came_with_too_long_a_message(void **state)
     struct fixture *fixture = *state;
     char bytes[4];
     int got[3];
-    struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+    struct message message = {bytes, sizeof(bytes), got, 3, false, false, 0, 0};
     int sent[3] = {0, 1, 2};
     size_t open_now = descriptors_open();
 
@@ -230,7 +230,7 @@ static void leaks_nothing_at_the_descriptor_limit(void **state)
     for (size_t room = 0; room <= 4; room++) {
         char bytes[4];
         int got[3], filler[64];
-        struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+        struct message message = {bytes, sizeof(bytes), got, 3, false, false, 0, 0};
         size_t open_now = descriptors_open(), filled = 0;
 
         send_copies(fixture->ends[0], 3);
@@ -259,7 +259,7 @@ static void tells_the_end_from_an_empty_message(void **state)
     struct fixture *fixture = *state;
     char bytes[4];
     int got[3];
-    struct message message = {bytes, sizeof(bytes), got, 3, 0, 0};
+    struct message message = {bytes, sizeof(bytes), got, 3, false, false, 0, 0};
     int sent = 0;
 
     assert_int_equal(send_text(fixture->ends[0], "", 0, NULL, 0), 0);
