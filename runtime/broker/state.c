@@ -269,12 +269,14 @@ static bool calls_are_sound(const struct state *state)
 static bool connections_are_sound(const struct state *state)
 {
     struct state_connection connection;
+    uint32_t next = 0;
 
     for (uint32_t i = 0; i < state->header.connection_count; i++) {
         state_connection_at(state, i, &connection);
-        if (connection.index >= CONNECTION_ENTRIES || connection.version > 2 ||
-            connection.descriptor < 0)
+        if (connection.index < next || connection.index >= CONNECTION_ENTRIES ||
+            connection.version > 2 || connection.descriptor < 0)
             return false;
+        next = connection.index + 1;
     }
     return true;
 }

@@ -47,7 +47,7 @@ struct state_header {
     char note[STATE_NOTE_MAX]; /* why the successor gave up and went back; "" */
 };
 
-/* Each connection, in no order. */
+/* Each connection, by its index. */
 struct state_connection {
     uint32_t index; /* by which calls name it */
     int32_t descriptor;
