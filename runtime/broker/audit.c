@@ -341,7 +341,6 @@ static void event_put_extras(struct event *event, const struct audit_exit *exit)
     }
     event_put_optional(event, "error", exit->error);
     event_put_optional(event, "caller_error", exit->caller_error);
-    event_put_optional(event, "system_call", exit->system_call);
     if (exit->protected_count == 0)
         return;
     json_key(&event->json, "protected_created");

@@ -92,7 +92,6 @@ struct audit_exit {
     uint64_t user_ms, system_ms, max_rss_kb;
     const char *error;        /* why nothing ran ("exec: Permission denied"); NULL */
     const char *caller_error; /* what the caller's descriptor could not take (capture.h); NULL */
-    const char *system_call;  /* the call that seccomp killed it for; NULL */
     const char *const *protected_created; /* `protected_count` paths */
     uint32_t protected_count;
 };

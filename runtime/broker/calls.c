@@ -45,7 +45,6 @@ static uint32_t entry_take(struct calls *calls)
     calls->table[index] = (struct call){.account = NONE,
                                         .connection = NONE,
                                         .worker = NONE,
-                                        .seccomp_call = -1,
                                         .descriptors = {-1, -1, -1},
                                         .parked = -1,
                                         .opener = NONE};

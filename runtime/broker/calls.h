@@ -72,7 +72,6 @@ struct call {
     uint64_t terminate_at, kill_at, give_up_at, answer_at, finish_at, abort_at;
     int32_t status; /* to be answered */
     int32_t signal; /* that ended the child */
-    int32_t seccomp_call; /* that it was killed for; -1 */
     int32_t error;  /* why nothing ran: errno */
     uint32_t stage; /* ... and where: enum worker_stage */
     uint64_t ended; /* monotonic milliseconds */

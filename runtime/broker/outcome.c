@@ -104,8 +104,8 @@ static void created_find(struct broker *broker, const struct call *call, struct 
 void call_record(struct broker *broker, struct call *call)
 {
     struct capture_state capture = {0};
-    char error_buffer[REASON_TEXT_MAX], system_call_buffer[24], caller_buffer[REASON_TEXT_MAX];
-    struct text error, system_call, caller;
+    char error_buffer[REASON_TEXT_MAX], caller_buffer[REASON_TEXT_MAX];
+    struct text error, caller;
     struct created created;
 
     assert(!call->recorded);
@@ -135,11 +135,6 @@ void call_record(struct broker *broker, struct call *call)
         text_start(&error, error_buffer, sizeof(error_buffer));
         error_write(&error, call);
         event.error = error_buffer;
-    }
-    if (call->signal == SIGSYS && call->seccomp_call >= 0) {
-        text_start(&system_call, system_call_buffer, sizeof(system_call_buffer));
-        text_append_unsigned(&system_call, (uint64_t)call->seccomp_call);
-        event.system_call = system_call_buffer;
     }
     for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
         if (capture.caller_error[stream] == 0 || event.caller_error)

@@ -268,7 +268,6 @@ static void call_child_ended(struct broker *broker, uint32_t index,
     call->user_ms = report->user_ms;
     call->system_ms = report->system_ms;
     call->max_rss_kb = report->max_rss_kb;
-    call->seccomp_call = report->seccomp_call;
     if (report->left && call->terms.kill == KILL_TREE_ON_EXIT &&
         !call_order(broker, call, ORDER_KILL_TREE, SIGKILL))
         call->kill_at = later_by(broker->now, ORDER_RETRY_MS);

@@ -120,7 +120,6 @@ static void tell_ended(const struct serving *serving, pid_t leader, const siginf
         .user_ms = milliseconds(usage->ru_utime),
         .system_ms = milliseconds(usage->ru_stime),
         .max_rss_kb = (uint64_t)usage->ru_maxrss,
-        .seccomp_call = -1, /* the kernel tells the number to the dead process alone */
     };
     tell(serving, report, left == 0);
 }

@@ -97,8 +97,7 @@ struct worker_report {
     int32_t status;
     int32_t left; /* REPORT_ENDED: descendants were still there */
     uint64_t user_ms, system_ms, max_rss_kb;
-    int32_t seccomp_call; /* REPORT_ENDED by SIGSYS: the system call's number, or -1: not known */
-    int32_t reserved;
+    int32_t reserved[2];
 };
 
 /* What to do to a running call. Orders that arrive when it has ended do nothing. */
