@@ -74,7 +74,7 @@ FINDING = re.compile(r"^(\S+?):(\d+):(?:\d+:)? (?:warning|error): (.*) \[([^\]]+
 
 def run(name, folder, place, path):
     """What one tool finds in one file: lines of text by (tool, check, file)."""
-    result = subprocess.run(["nice", *map(str, TOOLS[name](folder, place, path))], cwd=ROOT, check=False,
+    result = subprocess.run(list(map(str, TOOLS[name](folder, place, path))), cwd=ROOT, check=False,
                             capture_output=True, text=True)
     found = []
     for line in (result.stdout + result.stderr).splitlines():

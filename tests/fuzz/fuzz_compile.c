@@ -7,6 +7,7 @@
 #include "compiler/analysis/refusal.h"
 #include "compiler/analysis/summary.h"
 #include "compiler/analysis/warnings.h"
+#include "compiler/analysis/work.h"
 #include "compiler/base/arena.h"
 #include "compiler/emit/emit.h"
 #include "compiler/emit/emitted.h"
@@ -61,7 +62,9 @@ static void check_model(struct arena *arena, const struct model *model,
     buffer_free(&text);
     for (size_t i = 0; i < model->rule_count && i < 4; i++)
         ask(arena, model, &model->rules[i]);
-    warnings_check(arena, model, diagnostics);
+    /* A twentieth of what the command may do: the sanitizers are slow. */
+    struct work work = {.steps = WORK_STEPS_MAX / 20};
+    warnings_check(arena, model, diagnostics, &work);
     const struct emitted *emitted = emit_policy(arena, model, diagnostics);
     for (size_t i = 0; emitted && i < emitted->count; i++) {
         const struct emitted_file *file = &emitted->files[i];

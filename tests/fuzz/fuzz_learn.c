@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "compiler/analysis/learn.h"
+#include "compiler/analysis/work.h"
 #include "compiler/base/arena.h"
 #include "compiler/base/diagnostic.h"
 #include "runtime/broker/recovery.h"
@@ -64,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fclose(in);
     check_manifest(&manifest);
     struct buffer out = {0};
-    if (learn_propose(arena, &manifest, NULL, &out))
+    struct work work = {.steps = WORK_STEPS_MAX / 20}; /* the sanitizers are slow */
+    if (learn_propose(arena, &manifest, NULL, &work, &out))
         check_proposals(arena, buffer_text(&out), out.length);
     buffer_free(&out);
     arena_free(arena);
