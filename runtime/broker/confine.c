@@ -22,6 +22,7 @@
 struct directories {
     struct confinement_directory items[DIRECTORIES_MAX];
     uint32_t count;
+    bool too_many;
     char last[PATH_MAX]; /* most rules share their templates */
 };
 
@@ -29,6 +30,7 @@ static void directory_add(struct directories *directories, int descriptor,
                           enum policy_access access)
 {
     if (descriptor < 0 || directories->count == DIRECTORIES_MAX) {
+        directories->too_many |= descriptor >= 0;
         descriptor_close(&descriptor);
         return;
     }
@@ -66,6 +68,27 @@ static void template_directory_add(const struct broker *broker, struct directori
     directory_add(directories, directory, ACCESS_WRITE);
 }
 
+/* Where a rule's `$HOME/...` program is; of other names the confinement itself sees. */
+static void program_directory_add(const struct broker *broker, struct directories *directories,
+                                  const struct policy_rule *rule)
+{
+    char path[PATH_MAX];
+
+    if (rule->tokens[0].kind != TOKEN_EXPANSION)
+        return;
+    const struct policy_bytes program = broker->expansions[rule->tokens[0].expansion];
+    const char *slash = program.bytes ? memrchr(program.bytes, '/', program.length) : NULL;
+    size_t length = slash ? (size_t)(slash - program.bytes) : 0;
+    if (length == 0 || length >= sizeof(path))
+        return;
+    memcpy(path, program.bytes, length);
+    path[length] = '\0';
+    if (strcmp(path, directories->last) == 0)
+        return;
+    memcpy(directories->last, path, length + 1);
+    directory_add(directories, open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), ACCESS_EXECUTE);
+}
+
 static void directories_find(const struct broker *broker, struct directories *directories)
 {
     const struct policy *policy = broker->policy;
@@ -76,6 +99,8 @@ static void directories_find(const struct broker *broker, struct directories *di
         template_directory_add(broker, directories, &policy->rules[i].attributes->stdoutfile);
         template_directory_add(broker, directories, &policy->rules[i].attributes->stderrfile);
     }
+    for (uint32_t i = 0; i < policy->rule_count; i++)
+        program_directory_add(broker, directories, &policy->rules[i]);
     if (broker->listener_state.directory >= 0)
         directory_add(directories,
                       fcntl(broker->listener_state.directory, F_DUPFD_CLOEXEC, 0), ACCESS_WRITE);
@@ -94,8 +119,10 @@ int confine_self(struct broker *broker, confinement_tell *tell, void *context,
 
     if (broker->policy->broker_confines_files)
         directories_find(broker, &directories);
+    /* With one left out it could not do its work: rather none. */
     int result = confinement_broker(broker->policy, &broker->host, broker->setups,
-                                    directories.items, directories.count, tell, context);
+                                    directories.items, directories.too_many ? 0 : directories.count,
+                                    tell, context);
     for (uint32_t i = 0; i < directories.count; i++)
         descriptor_close(&directories.items[i].descriptor);
     if (result == 0)
@@ -156,7 +183,7 @@ static void item_add(struct item_set *set, uint64_t hash)
     set->sum += hash;
 }
 
-enum { ITEM_FILTER, ITEM_FILE, ITEM_GRANT };
+enum { ITEM_FILTER, ITEM_FILE, ITEM_GRANT, ITEM_PROGRAM };
 
 static void template_add(struct item_set *set, const struct policy_template *template)
 {
@@ -176,18 +203,36 @@ static void grants_add(struct item_set *set, const struct policy_confinement *co
     }
 }
 
-uint64_t confine_digest(const struct policy *policy)
+/* Where a rule's program is looked for. */
+static void program_add(struct item_set *set, const struct policy *policy,
+                        const struct policy_rule *rule)
+{
+    const struct policy_token *token = &rule->tokens[0];
+    uint64_t hash = hash_number(hash_start(ITEM_PROGRAM), token->kind == TOKEN_EXPANSION);
+
+    if (token->kind == TOKEN_EXPANSION)
+        hash = hash_template(hash, &policy->expansions[token->expansion]);
+    else if (memchr(token->pieces[0].literal.bytes, '/', token->pieces[0].literal.length))
+        hash = hash_bytes(hash, token->pieces[0].literal.bytes, token->pieces[0].literal.length);
+    else if (rule->attributes->exec_path)
+        hash = hash_bytes(hash, rule->attributes->exec_path,
+                          strlen(rule->attributes->exec_path) + 1);
+    item_add(set, hash);
+}
+
+static uint64_t digest(const struct policy *policy, bool files)
 {
     struct item_set set = {.count = 0};
     uint64_t filter = confinement_broker_digest(policy);
 
     if (filter != 0)
         item_add(&set, hash_number(hash_start(ITEM_FILTER), filter));
-    if (policy->broker_confines_files) {
+    if (files) {
         template_add(&set, &policy->logfile);
         for (uint32_t i = 0; i < policy->rule_count; i++) {
             template_add(&set, &policy->rules[i].attributes->stdoutfile);
             template_add(&set, &policy->rules[i].attributes->stderrfile);
+            program_add(&set, policy, &policy->rules[i]);
         }
         for (uint32_t i = 0; i < policy->confinement_count; i++)
             grants_add(&set, policy->confinements[i]);
@@ -195,4 +240,16 @@ uint64_t confine_digest(const struct policy *policy)
     if (set.count == 0)
         return 0;
     return set.sum != 0 ? set.sum : 1;
+}
+
+uint64_t confine_given_up(const struct broker *broker)
+{
+    return digest(broker->policy, confinement_broker_restricts_files(
+                                      broker->policy, &broker->host, broker->setups));
+}
+
+bool confine_can_follow(const struct policy *policy, uint64_t given_up)
+{
+    return given_up == 0 || given_up == digest(policy, false) ||
+           (policy->broker_confines_files && given_up == digest(policy, true));
 }

@@ -10,6 +10,7 @@
 #ifndef SLUICE_CONFINE_H
 #define SLUICE_CONFINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/broker/failure.h"
@@ -22,8 +23,11 @@ struct broker;
 int confine_self(struct broker *broker, confinement_tell *tell, void *context,
                  struct failure *failure);
 
-/* A number for what a broker of this policy gives up for good: equal policies have equal ones, and 0
- * means nothing. (FNV-1a; no secret depends on it.) */
-uint64_t confine_digest(const struct policy *policy);
+/* A number for what this broker has given up for good: its filter, and, where it is restricted in the
+ * file system, what it can still reach. 0: nothing. (FNV-1a; no secret depends on it.) */
+uint64_t confine_given_up(const struct broker *broker);
+
+/* Whether a broker of `policy` can do its work as the successor of one that has given up so much. */
+bool confine_can_follow(const struct policy *policy, uint64_t given_up);
 
 #endif

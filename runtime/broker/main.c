@@ -96,8 +96,7 @@ static int command_check_host(struct broker *broker)
         host_tell(&report, CONFINEMENT_ERROR,
                   "it reads the state of a running broker in format %u, not %u", STATE_FORMAT,
                   (unsigned)broker->options.takes_over);
-    if (broker->options.inherits != 0 &&
-        broker->options.inherits != confine_digest(broker->policy))
+    if (!confine_can_follow(broker->policy, broker->options.inherits))
         host_tell(&report, CONFINEMENT_ERROR,
                   "its rules ask for another confinement of the broker than the running one has, "
                   "and that cannot be taken back: restart it");

@@ -169,7 +169,7 @@ static void check_run(const struct broker *broker)
     sigset_t none;
 
     number_write(format, STATE_FORMAT);
-    number_write(digest, confine_digest(broker->policy));
+    number_write(digest, confine_given_up(broker));
     if (broker->options.socket) {
         argv[6] = socket;
         argv[7] = (char *)(uintptr_t)broker->options.socket;

@@ -77,7 +77,7 @@ size_t confinement_protected_created(struct confinement_setup *setup,
                                      void (*found)(void *context, const char *path), void *context);
 
 /* A directory that the broker itself writes in or reads from: where the audit files, the socket and
- * its own executable are. */
+ * its own executable are, and the programs of rules that begin with $HOME/... */
 struct confinement_directory {
     int descriptor; /* O_PATH; stays the caller's */
     enum policy_access access;
@@ -95,6 +95,12 @@ int confinement_broker(const struct policy *policy, const struct confinement_hos
                        struct confinement_setup *const *setups,
                        const struct confinement_directory *directories, size_t directory_count,
                        confinement_tell *tell, void *context);
+
+/* Whether confinement_broker restricts the broker in the file system, its own directories being
+ * known. */
+bool confinement_broker_restricts_files(const struct policy *policy,
+                                        const struct confinement_host *host,
+                                        struct confinement_setup *const *setups);
 
 /* Stands for the filter that confinement_broker loads; 0: none. A broker that became another in place
  * still is under its first one's filter: if that one's digest was not 0 and is not the new policy's,

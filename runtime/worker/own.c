@@ -131,6 +131,8 @@ static int allow_programs(const struct own *own, int ruleset, const struct landl
     int status = 0;
     for (uint32_t i = 0; status == 0 && i < own->policy->rule_count; i++) {
         const struct policy_rule *rule = &own->policy->rules[i];
+        if (rule->tokens[0].kind == TOKEN_EXPANSION)
+            continue; /* $HOME/...: the broker knows the value, and gives its directory */
         const struct policy_bytes name = rule->tokens[0].pieces[0].literal;
         const char *slash = memrchr(name.bytes, '/', name.length);
         char path[PATH_MAX];
@@ -168,6 +170,15 @@ static const char *files_obstacle(const struct own *own, size_t directory_count)
         if (!policy->rules[i].attributes->exec_path)
             return "the broker itself is not restricted in the file system: exec_path = inherit";
     return NULL;
+}
+
+bool confinement_broker_restricts_files(const struct policy *policy,
+                                        const struct confinement_host *host,
+                                        struct confinement_setup *const *setups)
+{
+    const struct own own = {.policy = policy, .host = host, .setups = setups};
+    return policy->broker_confines_files && !keeps_privileges(policy) &&
+           files_obstacle(&own, 1) == NULL;
 }
 
 static int files_ruleset(const struct own *own, const struct confinement_directory *directories,

@@ -21,7 +21,7 @@
 #include "runtime/worker/confinement.h"
 #include "runtime/worker/worker.h"
 
-#define KINDS 5
+#define KINDS 6
 #define ROUNDS_MAX 100000
 
 #if defined(__x86_64__)
@@ -32,12 +32,13 @@
 
 extern char **environ;
 
-enum kind { BARE, WORKER, CONFINED, MOUNTED, PER_CALL };
+enum kind { BARE, WORKER, CONFINED, FILE_OF_CALL, MOUNTED, PER_CALL };
 
 static const char *const names[KINDS] = {
     [BARE] = "posix_spawn",
     [WORKER] = "worker, unconfined",
     [CONFINED] = "worker: Landlock, syscalls = default, net = none, limits",
+    [FILE_OF_CALL] = "worker: the same, and a file of the call (fs_read = #slot)",
     [MOUNTED] = "worker: the same, with metadata = within (mount namespace)",
     [PER_CALL] = "worker: the same without mounts, filter loaded by each child",
 };
@@ -161,6 +162,7 @@ static void spawn_bare(const struct bench *bench)
 
 static void spawn_worker(struct bench *bench, struct worker *worker, uint32_t rule)
 {
+    const uint8_t access = ACCESS_READ;
     const struct policy_bytes argument = {bench->program, (uint32_t)strlen(bench->program)};
     struct policy_bytes environment[WORKER_ENVIRONMENT_MAX];
     uint32_t count = 0;
@@ -180,6 +182,9 @@ static void spawn_worker(struct bench *bench, struct worker *worker, uint32_t ru
         .argument_count = 1,
         .environment = environment,
         .environment_count = count,
+        .grants = &bench->executable, /* one file is like another */
+        .grant_access = &access,
+        .grant_count = rule == FILE_OF_CALL,
     };
     errno = -worker_run(worker, &bench->policy, &call);
     if (errno != 0)

@@ -110,6 +110,55 @@ def test_one_that_needs_more_is_refused(broker, compile_rules):
     assert broker.call("sh", "-c", "exit 3").status == 3
 
 
+REACHING = "cat -- #file\n  file = @under({home}/a)\n  timeout = 20s\n"
+
+
+@pytest.mark.parametrize("keys, follows", [
+    ("fs_read = $HOME/a, $HOME/b", False),
+    ("fs_read = $HOME/a\nexec_path = /usr/bin:/bin:/opt", False),
+    ("fs_read = $HOME/a\nmax_active = 2", True)])
+def test_one_that_reaches_further_is_refused(start_broker, compile_rules, home, keys, follows):
+    """A broker that is restricted in the file system stays so: its successor would fail at each call."""
+    for name in "ab":
+        (home / name).mkdir()
+        (home / name / "f").write_text(name)
+    rules = REACHING.format(home=home)
+    broker = start_broker(rules, "fs_read = $HOME/a")
+    install(broker, compile_rules(with_defaults(rules, keys)))
+    event = reload(broker)
+    assert ("restart" in event.get("note", "")) != follows, event
+    assert broker.output("cat", "--", f"{home}/a/f")[1] == b"a"
+
+
+def test_one_that_is_not_restricted_may_reach_further(start_broker, compile_rules, home):
+    """Where a slot names files (or workers change mounts) the broker has no such restriction."""
+    for name in "ab":
+        (home / name).mkdir()
+        (home / name / "f").write_text(name)
+    rules = "cat -- #file\n  file = @relpath\n  cwd = $HOME/{0}\n  fs_read = #file\n  timeout = 20s\n"
+    broker = start_broker(rules.format("a"))
+    assert broker.output("cat", "--", "f")[1] == b"a"
+    install(broker, compile_rules(with_defaults(rules.format("b") + "\ncat -- #more #file\n"
+                                                "  more, file = @relpath\n".replace(
+                                                    "more, file = @relpath",
+                                                    "more = @relpath\n  file = @relpath") +
+                                                "  cwd = $HOME/b\n  fs_read = $HOME/b\n"
+                                                "  timeout = 20s\n")))
+    event = reload(broker)
+    assert "note" not in event, event
+    assert broker.output("cat", "--", "f")[1] == b"b"
+
+
+def test_a_program_in_the_home_directory(start_broker, home):
+    (home / "bin").mkdir()
+    tool = home / "bin" / "tool"
+    tool.write_text("#!/bin/sh\necho ran\n")
+    tool.chmod(0o755)
+    broker = start_broker("$HOME/bin/tool\n  fs_exec = @system\n")
+    assert status_field(broker, "Seccomp") == "2"
+    assert broker.output(str(tool))[1] == b"ran\n"
+
+
 def test_new_privs_need_a_restart(start_broker, compile_rules):
     broker = start_broker("true\n")
     install(broker, compile_rules(with_defaults("true\n  new_privs = allow\n")))
