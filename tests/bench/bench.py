@@ -2,7 +2,9 @@
 draws the charts in docs/bench/. Arguments name the sections to run (calls, compiler, endurance,
 capture, footprint, neighbours, others, charts); the rest's figures then stay as the JSON has them.
 
-    SLUICE_BENCH_CALLS   calls before the endurance section compares, 100000 if not set"""
+    SLUICE_BENCH_CALLS   calls before the endurance section compares, 100000 if not set
+    SLUICE_BENCH_RULES   the most rules that the compiler section compiles, 10000 if not set (with
+                         fewer, endurance and footprint lack the broker that they compare with)"""
 
 import datetime
 import json
@@ -23,7 +25,9 @@ import footprint
 import others
 from brokers import BUILD, ROOT
 
-COUNTS = (10, 100, 1000, 10000)
+LARGEST = 10000
+COUNTS = [count for count in (10, 100, 1000, LARGEST)
+          if count <= int(os.environ.get("SLUICE_BENCH_RULES", LARGEST))]
 RESULTS = BUILD / "bench" / "bench.json"
 LARGE = BUILD / "bench" / "broker-10000"
 
@@ -36,8 +40,8 @@ def compiler():
         for count in COUNTS:
             # The largest is also served, later: with the programs of the calls in it.
             text = brokers.policy(brokers.CONFINED, BUILD / "bench") + compiling.policy(count) \
-                if count == COUNTS[-1] else compiling.policy(count)
-            if count == COUNTS[-1]:
+                if count == LARGEST else compiling.policy(count)
+            if count == LARGEST:
                 text = compiling_first(text)
             row = compiling.compile_policy(folder, str(count), text)
             requests = compiling.match_requests(count)
@@ -45,7 +49,7 @@ def compiler():
             row["match_ns"] = compiling.match_times(harness, requests)
             row["count"] = count
             broker = row.pop("broker")
-            if count == COUNTS[-1]:
+            if count == LARGEST:
                 LARGE.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(broker, LARGE)
             rows.append(row)
@@ -100,6 +104,8 @@ def main():
     unknown = [name for name in wanted if name not in SECTIONS and name != "charts"]
     if unknown:
         sys.exit(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}, charts")
+    if not LARGE.exists() and "compiler" not in wanted and {"endurance", "footprint"} & {*wanted}:
+        sys.exit("endurance and footprint need the broker that the section compiler makes")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     begin = time.monotonic()
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
