@@ -15,6 +15,7 @@ struct arena;
 struct automaton;
 struct pattern;
 
+#define ORACLE_PCRE2_NO_MEMORY 121 /* pcre2_compile's error: no pattern is to blame for it */
 #define ORACLE_PCRE2_MATCH_LIMIT 200000u  /* calls of PCRE2's matcher for one value */
 #define ORACLE_PCRE2_HEAP_LIMIT 262144u   /* KiB for one value */
 #define ORACLE_LIBFA_POSITIONS_MAX 20000u /* byte positions of a tree that libfa is given */

@@ -11,7 +11,6 @@
  * some of them. */
 #define COMPILE_TOO_LARGE 120
 #define COMPILE_TOO_COMPLICATED 186
-#define COMPILE_NO_MEMORY 121 /* nothing that the pattern could be blamed for */
 
 struct oracle_pcre2 {
     pcre2_code *code;
@@ -30,7 +29,7 @@ static pcre2_code *text_compile(const char *text, size_t length, int *error, PCR
                        PCRE2_NEVER_BACKSLASH_C;
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, length, options, error, place, context);
     pcre2_compile_context_free(context);
-    if (!code && *error == COMPILE_NO_MEMORY)
+    if (!code && *error == ORACLE_PCRE2_NO_MEMORY)
         memory_exhausted("PCRE2");
     return code;
 }

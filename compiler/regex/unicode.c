@@ -13,6 +13,7 @@
 #include "compiler/base/arena.h"
 #include "compiler/base/utf8.h"
 #include "compiler/regex/charset.h"
+#include "compiler/regex/oracle.h"
 
 #define PROPERTY_NAME_MAX 60 /* bytes; the longest script names have about 25 */
 #define PLANE_SCALARS 0x10000u
@@ -54,8 +55,11 @@ static pcre2_code *expression_compile(const char *text, uint32_t options)
 {
     int error;
     PCRE2_SIZE offset;
-    return pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | options, &error,
-                         &offset, NULL);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_UTF | options, &error, &offset, NULL);
+    if (!code && error == ORACLE_PCRE2_NO_MEMORY)
+        memory_exhausted("PCRE2");
+    return code;
 }
 
 /* The end of the match of `code` in valid UTF-8 from `at` on, its begin in *begin; 0 for none. */
