@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD_PATIENCE = 600  # seconds
-TEST_PATIENCE = 90
+TEST_PATIENCE = 180
 LEAST = 60  # mutations that there have to be
 
 

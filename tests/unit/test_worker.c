@@ -287,6 +287,28 @@ static void nothing_inherited_but_0_1_2(void **state)
     fixture_end(&f);
 }
 
+/* A worker holds nothing of the broker's: what the broker closes ends. */
+static void a_worker_keeps_no_descriptor_of_the_brokers(void **state)
+{
+    enum { PIPES = 8 };
+    struct fixture f;
+    int pipes[PIPES][2];
+    (void)state;
+    fixture_make(&f);
+    for (int i = 0; i < PIPES; i++)
+        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+    fixture_start(&f);
+    fixture_run(&f, NULL, ARGV("/bin/true")); /* its set-up is over */
+    for (int i = 0; i < PIPES; i++) {
+        close(pipes[i][1]);
+        struct pollfd end = {.fd = pipes[i][0], .events = POLLIN};
+        assert_int_equal(poll(&end, 1, 10000), 1);
+        assert_true(end.revents & POLLHUP);
+        close(pipes[i][0]);
+    }
+    fixture_end(&f);
+}
+
 static void signals_are_default_and_unblocked(void **state)
 {
     struct fixture f;
@@ -911,6 +933,7 @@ int main(void)
         cmocka_unit_test(scripts_run_by_their_own_path),
         cmocka_unit_test(a_program_swapped_after_opening_does_not_run),
         cmocka_unit_test(nothing_inherited_but_0_1_2),
+        cmocka_unit_test(a_worker_keeps_no_descriptor_of_the_brokers),
         cmocka_unit_test(signals_are_default_and_unblocked),
         cmocka_unit_test(own_group_and_session_umask_and_no_new_privs),
         cmocka_unit_test(working_directory),
