@@ -295,8 +295,16 @@ static void a_worker_keeps_no_descriptor_of_the_brokers(void **state)
     int pipes[PIPES][2];
     (void)state;
     fixture_make(&f);
-    for (int i = 0; i < PIPES; i++)
-        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+    for (int i = 0; i < PIPES; i++) {
+        int made[2];
+        assert_int_equal(pipe2(made, O_CLOEXEC), 0);
+        pipes[i][0] = made[0];
+        /* above and below all that a worker keeps */
+        pipes[i][1] = i % 2 ? made[1] : fcntl(made[1], F_DUPFD_CLOEXEC, 500);
+        assert_true(pipes[i][1] >= 0);
+        if (i % 2 == 0)
+            close(made[1]);
+    }
     fixture_start(&f);
     fixture_run(&f, NULL, ARGV("/bin/true")); /* its set-up is over */
     for (int i = 0; i < PIPES; i++) {
