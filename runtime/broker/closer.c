@@ -3,6 +3,7 @@
 #include "runtime/broker/closer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -164,6 +165,7 @@ static void backlog_serve(struct broker *broker)
             continue;
         }
         closer->state = CLOSER_BUSY;
+        closer->job = job;
         closer->awaited = false;
         closer->since = broker->now;
         closers->backlog_count--;
@@ -219,20 +221,32 @@ void closers_handle(struct broker *broker, uint32_t index, uint32_t generation)
     backlog_serve(broker);
 }
 
-/* Waits up to `patience` milliseconds for busy closers; for each once. */
+/* Waits for a busy closer until it is done, its number is out of the table (the kernel takes it out
+ * first, and then flushes: close(2)) or `end` has come. A number that is in use again by then looks as
+ * if it were still there: hence once for each job. */
+static void closer_wait(struct broker *broker, struct closer *closer, uint64_t end)
+{
+    struct pollfd done = {.fd = closer->ours, .events = POLLIN};
+
+    closer->awaited = true;
+    while (fcntl(closer->job, F_GETFD) >= 0) {
+        if (poll(&done, 1, 1) > 0) {
+            closer_finish(broker, closer);
+            return;
+        }
+        if (clock_monotonic_ms() >= end)
+            return;
+    }
+}
+
 static void closers_wait(struct broker *broker, int patience)
 {
     uint64_t end = clock_monotonic_ms() + (uint64_t)patience;
 
     for (uint32_t i = 0; i < CLOSERS_MAX; i++) {
         struct closer *closer = &broker->closers.table[i];
-        if (closer->state != CLOSER_BUSY || closer->awaited)
-            continue;
-        uint64_t now = clock_monotonic_ms();
-        struct pollfd done = {.fd = closer->ours, .events = POLLIN};
-        closer->awaited = true;
-        if (poll(&done, 1, now < end ? (int)(end - now) : 0) > 0)
-            closer_finish(broker, closer);
+        if (closer->state == CLOSER_BUSY && !closer->awaited)
+            closer_wait(broker, closer, end);
     }
 }
 

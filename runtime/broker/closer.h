@@ -41,8 +41,9 @@ struct broker;
 #define CLOSER_IDLE_MS 10000u
 /* A close that takes longer hangs. */
 #define CLOSER_HUNG_MS 1000u
-/* How long a fork waits for a close that has just begun; the sum over all of them. */
-#define CLOSER_AWAIT_MS 5
+/* How long a fork waits at most until what was given to closers is out of the table: as long as they
+ * need to be scheduled, not as long as their closes take. */
+#define CLOSER_AWAIT_MS 50
 /* When there is no closer, how soon to look for one again. */
 #define CLOSER_RETRY_MS 100u
 /* Descriptors that wait for a closer. There are few: none is accepted while there are any, but calls
@@ -61,6 +62,7 @@ struct closer {
     bool awaited;  /* BUSY: a fork has waited for it */
     pid_t pid;
     int ours, theirs; /* both in this table, which the closer shares */
+    int job;          /* BUSY: what it was given */
     uint32_t generation;
     uint64_t since; /* monotonic milliseconds: when it became busy, or idle */
 };
@@ -82,7 +84,7 @@ void closers_take(struct broker *broker, int *descriptors, size_t count);
 bool closers_are_exhausted(const struct broker *broker);
 
 /* Before a fork: waits until what closers have been given is out of the table, CLOSER_AWAIT_MS at
- * most for each that hangs, and once. */
+ * most. */
 void closers_await(struct broker *broker);
 
 /* A closer has finished its job, or is gone. */

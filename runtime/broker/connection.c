@@ -394,7 +394,7 @@ static void connection_read(struct broker *broker, uint32_t index)
         struct message message = {.buffer = broker->frame,
                                   .capacity = WIRE_REQUEST_MAX,
                                   .descriptors = descriptors,
-                                  .wanted = DESCRIPTORS_MAX,
+                                  .wanted = DESCRIPTORS_MAX, /* all that can come */
                                   .keep = true,
                                   .refuse = closers_are_exhausted(broker)};
         enum message_result result = message_receive(connection->descriptor, &message);
@@ -410,7 +410,7 @@ static void connection_read(struct broker *broker, uint32_t index)
         /* A version 1 connection carries one request. What follows is taken, so that closing with
          * unread data does not spoil the answer, and thrown away. */
         if (connection->version == 1) {
-            closers_take(broker, descriptors, DESCRIPTORS_MAX);
+            closers_take(broker, descriptors, message.count);
             continue;
         }
         request_handle(broker, index, result, &message);

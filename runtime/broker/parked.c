@@ -29,6 +29,9 @@ int parked_take(int *parked, int *descriptors, size_t count)
     descriptor_close(parked);
     if (result == MESSAGE_RECEIVED && message.count == count)
         return 0;
-    descriptors_close(descriptors, count); /* those that came before the limit was met */
+    /* Those that came before the limit was met. */
+    descriptors_close(descriptors, message.count < count ? message.count : count);
+    for (size_t i = 0; i < count; i++)
+        descriptors[i] = -1;
     return result == MESSAGE_DESCRIPTORS_LOST ? -EMFILE : -EIO;
 }

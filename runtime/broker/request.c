@@ -373,5 +373,5 @@ void request_handle(struct broker *broker, uint32_t index, enum message_result r
         assert(result == MESSAGE_RECEIVED);
         request_dispatch(broker, &requester, request, message->descriptors);
     }
-    closers_take(broker, message->descriptors, message->wanted);
+    closers_take(broker, message->descriptors, message->count);
 }

@@ -112,7 +112,7 @@ enum message_result message_receive(int socket, struct message *message)
 
     message->length = 0;
     message->count = 0;
-    for (size_t i = 0; i < message->wanted; i++)
+    for (size_t i = 0; i < message->wanted && !message->keep; i++)
         message->descriptors[i] = -1;
 
     /* A peer that closed with something of ours unread is told of once, as ECONNRESET, before what

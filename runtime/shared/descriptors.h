@@ -69,7 +69,7 @@ struct message {
  * `message->count` descriptors are the caller's; with anything else every descriptor that arrived
  * has been closed; but with `keep`, those that `descriptors` has room for are there and are the
  * caller's, whatever the result (a close can wait for a file system's server). Elements of
- * `descriptors` that hold none are -1. An interrupted call is made again. recvmsg(2), unix(7),
+ * `descriptors` that hold none are -1, but with `keep` nothing is said of them. An interrupted call is made again. recvmsg(2), unix(7),
  * cmsg(3). */
 enum message_result message_receive(int socket, struct message *message);
 
