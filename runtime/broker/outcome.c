@@ -45,6 +45,8 @@ static void error_write(struct text *text, const struct call *call)
     text_append(text, ": ");
     if (call->error == ESRCH)
         text_append(text, "the process that looked after the call was killed");
+    else if (call->error == ETOOMANYREFS)
+        text_append(text, "more descriptors of this user are in flight than may be open");
     else if (call_is_given_up(call))
         text_append(text, "the kernel holds the program, which does not end even when killed");
     else

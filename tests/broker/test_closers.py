@@ -40,7 +40,7 @@ def test_files_in_memory_are_written_and_closed(start_broker):
         assert broker.call("sh", "-c", f"echo {number}", stdout=fd).status == 0
         assert os.pread(fd, 100, 0) == f"{number}\n".encode()
         os.close(fd)
-    assert 1 <= len(closers(broker)) <= 3
+    assert 1 <= len(closers(broker)) <= 20  # one at once for each, and they are used again
     wait_for(lambda: broker.descriptors() <= before + 6, "all to be closed")
 
 

@@ -140,12 +140,26 @@ def test_one_uid_cannot_fill_the_table_against_another(start_broker, home):
         sock.close()
 
 
-def test_descriptors_cut_off_at_the_limit_are_not_leaked(compile_rules, home):
+def few_descriptors(home):
+    """At most 40, as a user of its own where that can be: descriptors in flight count for all processes
+    of a user, and at its limit none of them may send any (unix(7))."""
+    uid = 600000 + os.getpid()
+    if os.getuid() == 0:
+        os.chown(home, uid, uid)
+
     def lower():
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
 
+    return lower
+
+
+def test_descriptors_cut_off_at_the_limit_are_not_leaked(compile_rules, home):
     broker = Broker(compile_rules("defaults:\n  logfile = $HOME/log/manifest.jsonl\n\n" + SH), home,
-                    preexec=lower)
+                    preexec=few_descriptors(home))
     assert broker.call("sh", "-c", "exit 3").status == 3, broker.events()[-3:]
     before = broker.descriptors()
     for _ in range(20):
@@ -164,11 +178,8 @@ def cpu_seconds(pid):
 
 
 def test_accepting_without_descriptors_does_not_spin(compile_rules, home):
-    def lower():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-
     broker = Broker(compile_rules("defaults:\n  logfile = $HOME/log/manifest.jsonl\n\n" + SH), home,
-                    preexec=lower)
+                    preexec=few_descriptors(home))
     held = []
     for _ in range(60):
         sock = dial(broker)
