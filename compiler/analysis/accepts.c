@@ -225,12 +225,13 @@ struct accepts_result accepts_search(struct arena *arena, const struct model_rul
     number_table_init(&search.table, arena);
     search.languages = arena_array(arena, rule->token_count, sizeof *search.languages);
     for (size_t t = 0; t < rule->token_count; t++) {
-        search.languages[t] = token_language_of(arena, rule, &rule->tokens[t]).automaton;
+        search.languages[t] = token_language_of(arena, rule, &rule->tokens[t], work).automaton;
         if (!search.languages[t]) {
             search.languages[t] = automaton_everything(arena);
             search.uncertain = true;
         }
     }
+    search.exhausted = !work->steps;
     search_enter(&search, UINT32_MAX, 0, 0, 0, false);
     for (uint32_t number = 0; number < search.table.count && !search.exhausted; number++) {
         uint32_t at[AT_NUMBERS];

@@ -11,6 +11,9 @@
 /* Scalars for which a cut is a mark in a table: ASCII, and what stands behind it. */
 #define LOW_SCALARS 129u
 
+/* What a number costs in a sort, for each halving of all, in steps. */
+#define SORT_STEPS 4u
+
 /* Answers are forgotten when they are more than this, and worked out again where need be. */
 #define KEPT_MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
@@ -278,7 +281,12 @@ static size_t product_cut(struct product *product, uint32_t state, struct number
             cut_add(product, &others, from->transitions[t].high + 1);
         }
     }
-    work_spend(product->atoms->work, key.count + transitions * 2 + others * 10);
+    /* What is not marked is sorted, and searched for three times. */
+    uint64_t halvings = 1;
+    for (size_t left = others; left; left /= 2)
+        halvings++;
+    work_spend(product->atoms->work,
+               key.count + transitions * 2 + others * halvings * (SORT_STEPS + 3));
     return transitions ? cuts_order(product, others) : 0;
 }
 

@@ -61,10 +61,10 @@ struct token_values {
 };
 
 static bool rule_values(struct arena *arena, const struct model_rule *rule, uint32_t count,
-                        struct token_values *tokens)
+                        struct work *work, struct token_values *tokens)
 {
     for (size_t t = 0; t < rule->token_count; t++) {
-        struct token_language language = token_language_of(arena, rule, &rule->tokens[t]);
+        struct token_language language = token_language_of(arena, rule, &rule->tokens[t], work);
         if (!language.automaton)
             return false;
         tokens[t].count = witness_sample(arena, language.automaton, count, &tokens[t].values);
@@ -118,12 +118,15 @@ static uint32_t rule_variety(const struct model_rule *rule, const struct token_v
     return most < wanted ? most : wanted;
 }
 
-static void sample_rule(const struct model_rule *rule, uint32_t count)
+static void sample_rule(const struct model_rule *rule, uint32_t count, struct work *work)
 {
     struct arena *arena = arena_new(LOAD_MEMORY_MAX);
     struct token_values *tokens = arena_array(arena, rule->token_count, sizeof *tokens);
-    if (!rule_values(arena, rule, count, tokens)) {
-        printf("; %u: only a call can tell (engine = pcre2)\n", rule->line);
+    if (!rule_values(arena, rule, count, work, tokens)) {
+        if (work->steps)
+            printf("; %u: only a call can tell (engine = pcre2)\n", rule->line);
+        else
+            printf("; %u: limit: %s\n", rule->line, work_limit(arena, work));
     } else {
         uint32_t variety = rule_variety(rule, tokens, count);
         for (uint32_t n = 0; n < variety; n++)
@@ -136,6 +139,7 @@ static int sample_model(const struct command *command, const struct model *model
                         const struct sample_options *options)
 {
     bool found = false;
+    struct work work = {.steps = WORK_STEPS_MAX, .allowed = WORK_STEPS_MAX};
     for (size_t r = 0; r < model->rule_count; r++) {
         const struct model_rule *rule = &model->rules[r];
         if (options->line && rule->line != options->line)
@@ -143,7 +147,7 @@ static int sample_model(const struct command *command, const struct model *model
         found = true;
         if (!options->line)
             printf("; %u: %s\n", rule->line, rule->text);
-        sample_rule(rule, options->count);
+        sample_rule(rule, options->count, &work);
     }
     return found ? EXIT_GOOD : command_misused(command, "no rule begins at line %u", options->line);
 }

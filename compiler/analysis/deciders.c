@@ -25,7 +25,7 @@ static void request_expand(struct arena *arena, const struct model_rule *rule,
 
 /* The shortest command line of a rule; false when only a call can tell, or nothing is accepted. */
 static bool request_shortest(struct arena *arena, const struct model_rule *rule,
-                             struct policy_request *request)
+                             struct policy_request *request, struct work *work)
 {
     uint32_t minimum, maximum, at = 0;
     matching_arity(rule, &minimum, &maximum);
@@ -33,7 +33,7 @@ static bool request_shortest(struct arena *arena, const struct model_rule *rule,
     for (size_t t = 0; t < rule->token_count; t++) {
         const struct model_token *token = &rule->tokens[t];
         uint32_t times = token->kind == TOKEN_REST ? token->minimum : 1;
-        const struct automaton *automaton = token_language_of(arena, rule, token).automaton;
+        const struct automaton *automaton = token_language_of(arena, rule, token, work).automaton;
         struct value value;
         if (!automaton || !witness_shortest(arena, automaton, &value))
             return false;
@@ -65,7 +65,7 @@ bool decides_its_shortest(const struct model_rule *const *rules, uint32_t number
     struct policy_request request = {.expansions = expansions};
     for (uint32_t r = 0; r <= number && expansion_count; r++)
         request_expand(scratch, rules[r], expansions, expansion_count);
-    bool decides = request_shortest(scratch, rules[number], &request) &&
+    bool decides = request_shortest(scratch, rules[number], &request, work) &&
                    matching_rule(scratch, rules[number], &request).verdict == POLICY_YES;
     for (uint32_t r = 0; decides && r < number; r++)
         decides = work_spend(work, TRY_STEPS + request.count * 100) &&

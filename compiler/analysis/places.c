@@ -11,6 +11,7 @@ enum { KEY_LANGUAGE, KEY_MINIMUM, KEY_MAXIMUM, KEY_NEXT, KEY_NUMBERS };
 struct builder {
     struct places *places;
     struct atoms *atoms;
+    struct work *work;
     struct number_table residuals;
     uint32_t *begins; /* of one rule: the first place of each token */
     size_t begin_capacity;
@@ -79,7 +80,8 @@ static void rule_fill(struct builder *builder, struct arena *arena, const struct
     places[begin] = (struct place){.rule = number, .ends = true, .next = {PLACE_NONE, PLACE_NONE}};
     for (size_t t = rule->token_count; t-- > 0;) {
         uint32_t language =
-            atoms_language(builder->atoms, token_language_of(arena, rule, &rule->tokens[t]));
+            atoms_language(builder->atoms, token_language_of(arena, rule, &rule->tokens[t],
+                                                             builder->work));
         for (uint32_t count = token_places(&rule->tokens[t]); count-- > 0;) {
             struct place *place = &places[builder->begins[t] + count];
             *place = (struct place){.rule = number, .language = language};
@@ -92,7 +94,7 @@ static void rule_fill(struct builder *builder, struct arena *arena, const struct
 bool places_new(struct places *places, struct arena *arena, const struct model_rule *const *rules,
                 size_t rule_count, struct atoms *atoms, struct work *work)
 {
-    struct builder builder = {.places = places, .atoms = atoms};
+    struct builder builder = {.places = places, .atoms = atoms, .work = work};
     size_t count = 0;
     for (size_t r = 0; r < rule_count; r++) {
         count++;

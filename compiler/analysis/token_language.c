@@ -76,17 +76,24 @@ static struct automaton *bytes_at_most(struct arena *arena, uint32_t bytes)
     return a;
 }
 
+/* What a pair of states of a language and of a cap costs, in steps. */
+#define CAP_STEPS 300u
+
 /* What a slot's cap leaves of its language. The default cap, which values meet only by their number,
  * and raised ones are left to whoever compares values (atoms.c). NULL: too large to be worked out. */
 static const struct automaton *slot_capped(struct arena *arena, const struct model_slot *slot,
-                                           const struct automaton *accepted)
+                                           const struct automaton *accepted, struct work *work)
 {
     uint32_t shortest, longest;
+    uint64_t lengths = slot->max_bytes;
     if (slot->max_bytes >= POLICY_VALUE_MAX || automaton_is_empty(accepted))
         return accepted;
     automaton_lengths(accepted, &shortest, &longest);
     if (longest <= slot->max_bytes / 4)
         return accepted;
+    if (!work_spend(work, (lengths < accepted->state_count ? lengths : accepted->state_count) *
+                              lengths * CAP_STEPS))
+        return NULL;
     return automaton_intersect(arena, accepted, bytes_at_most(arena, slot->max_bytes),
                                AUTOMATON_STATES_MAX);
 }
@@ -102,7 +109,7 @@ static bool has_lowered_cap(const struct model_rule *rule, const struct model_to
 
 /* The pieces of a token in a row, each as its slot's cap leaves it. NULL: only a call can tell. */
 static const struct automaton *mixed_language(struct arena *arena, const struct model_rule *rule,
-                                              const struct model_token *token)
+                                              const struct model_token *token, struct work *work)
 {
     if (!token->automaton || !has_lowered_cap(rule, token))
         return token->automaton;
@@ -114,7 +121,8 @@ static const struct automaton *mixed_language(struct arena *arena, const struct 
             parts[i] = automaton_literal(arena, piece->literal, piece->literal_length);
         else
             parts[i] = slot_capped(arena, slot, slot->language ? slot->language->automaton
-                                                               : automaton_everything(arena));
+                                                               : automaton_everything(arena),
+                                   work);
         if (!parts[i])
             return NULL;
     }
@@ -129,7 +137,7 @@ const char *token_fixed_text(struct arena *arena, const struct model_token *toke
 }
 
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
-                                            const struct model_token *token)
+                                        const struct model_token *token, struct work *work)
 {
     if (token->kind == TOKEN_EXPANSION) {
         const char *text = expansion_text(arena, token->expansion);
@@ -147,13 +155,14 @@ struct token_language token_language_of(struct arena *arena, const struct model_
         token->pieces[0].is_slot ? &rule->slots[token->pieces[0].slot] : NULL;
     const struct automaton *accepted;
     if (token->kind == TOKEN_MIXED) {
-        accepted = mixed_language(arena, rule, token);
+        accepted = mixed_language(arena, rule, token, work);
         if (accepted && first && !first->allow_dash && !first->any)
             accepted = automaton_without_dash(arena, accepted);
     } else {
         accepted = slot_capped(arena, first, first->any || !first->accepted
                                                  ? automaton_everything(arena)
-                                                 : first->accepted);
+                                                 : first->accepted,
+                               work);
     }
     if (!accepted)
         return (struct token_language){.opaque = token_opaque_text(arena, rule, token)};

@@ -2,6 +2,7 @@
 #ifndef SLUICE_TOKEN_LANGUAGE_H
 #define SLUICE_TOKEN_LANGUAGE_H
 
+#include "compiler/analysis/work.h"
 #include "compiler/policy/model.h"
 
 /* $HOME in a rule line is known only where the broker starts. The analyses speak of a host on which it
@@ -15,8 +16,9 @@ struct token_language {
     bool uncapped;      /* a literal or several parts: longer than one slot's value can be */
 };
 
+/* Where `work` does not suffice for a cap (allow_max), only a call can tell. */
 struct token_language token_language_of(struct arena *arena, const struct model_rule *rule,
-                                        const struct model_token *token);
+                                        const struct model_token *token, struct work *work);
 
 /* The one value of a literal, or of a word that begins with $HOME; NULL for every other token. */
 const char *token_fixed_text(struct arena *arena, const struct model_token *token);

@@ -28,7 +28,7 @@ static const char *const form_patterns[FORM_COUNT] = {
 const struct automaton *warner_language(struct warner *warner, const struct model_rule *rule,
                                         const struct model_token *token)
 {
-    return token_language_of(warner->arena, rule, token).automaton;
+    return token_language_of(warner->arena, rule, token, warner->work).automaton;
 }
 
 const char *warner_witness(struct warner *warner, const struct automaton *language, enum form form)
@@ -155,4 +155,12 @@ void warnings_check(struct arena *arena, const struct model *model,
     warnings_of_environments(&warner);
     warnings_of_combinations(&warner);
     warnings_of_text(&warner);
+    if (!work->steps)
+        diagnostic_note(diagnostics,
+                        diagnostic_warning(diagnostics, "incomplete", SPAN_NONE,
+                                           "what these rules accept is not all worked out: it takes "
+                                           "over %llu million steps",
+                                           (unsigned long long)WORK_STEPS_MAX / 1000000),
+                        SPAN_NONE, "other warnings may be missing; lower caps (allow_max) of long "
+                                   "patterns take most: write the bound into the pattern");
 }

@@ -88,6 +88,17 @@ def call_time(count=40):
     return "".join(f"x #a\n  a = (?<!{n})b+\n  engine = pcre2 [a]\n" for n in range(count))
 
 
+def caps(count=2000):
+    """A long pattern under a cap of its own in each rule."""
+    return "".join(f"x #a\n  a = .{{0,4000}}\n  allow_max = a:{n + 1}\n" for n in range(count))
+
+
+def scripts(count=500):
+    """Classes of hundreds of ranges, cut differently by every rule."""
+    return "".join(f"x #a\n  a = (\\p{{L}}|\\x{{{0x100 + n:x}}}-z)*[\\x{{{0x300 + n * 3:x}}}-\\x{{{0x9000 + n * 7:x}}}]{{1,9}}\n"
+                   for n in range(count))
+
+
 def changed(text):
     """A policy as a review sees it next: a rule gone, one that runs otherwise, a new one."""
     stanzas = re.split(r"^(?=\S)", text, flags=re.M)[1:]
@@ -97,4 +108,4 @@ def changed(text):
 
 
 ALL = [ordinary, intervals, prefixes, same, contains, subsets, rests, alternations, long_words, many, most,
-       most_programs, call_time]
+       most_programs, call_time, caps, scripts]

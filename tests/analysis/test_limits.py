@@ -16,8 +16,9 @@ SLUICEC = os.path.join(os.environ["SLUICE_BUILD"], "sluicec")
 SECONDS_MAX = 12  # some 3 s are seen; twice that with the sanitizers
 MEMORY_MAX = 1536 << 20
 # Policies that are too much for the analyses, and what for; all others get an answer.
-LIMITED = {"contains": "MiB of memory", "subsets": "MiB of memory", "call_time": "slots are left to PCRE2"}
-DIFF_LIMITED = {"contains": "MiB of memory", "call_time": "slots are left to PCRE2"}
+LIMITED = {"contains": "MiB of memory", "subsets": "MiB of memory", "call_time": "slots are left to PCRE2",
+           "caps": "million steps", "scripts": "million steps"}
+DIFF_LIMITED = {name: LIMITED[name] for name in ("contains", "call_time", "caps", "scripts")}
 REFUSED = {"many": "at most 20000 rules"}  # by the language
 
 
@@ -59,7 +60,8 @@ def test_check_answers_or_says_the_limit(files, name):
     assert bool(incomplete) == (name in LIMITED), incomplete
     for message in incomplete:
         assert LIMITED[name] in message["message"] and re.search(r"\d+ ", message["message"])
-        assert any(re.search(r"rules? at lines? \d+", note["message"]) for note in message["notes"])
+        if message["line"]:
+            assert any(re.search(r"rules? at lines? \d+", note["message"]) for note in message["notes"])
     # The same rules meet the same limit.
     if incomplete:
         assert run("check", "--diagnostics=json", "old.rules", folder=files[name]).stderr == said.stderr
@@ -86,8 +88,8 @@ def test_diff_answers_or_says_the_limit(files, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_policy_is_equal_to_itself_whatever_it_is(files, name):
-    """Places at which both wait for the same need no exploring."""
-    if name not in REFUSED:
+    """Places at which both wait for the same need no exploring; what these wait for must be worked out."""
+    if name not in REFUSED and name != "caps":
         assert run("diff", "old.rules", "old.rules", folder=files[name]).stdout == "equal\n"
 
 
