@@ -251,4 +251,4 @@ def test_a_worker_that_is_killed_is_told_and_leaves_nothing(start_broker, home):
     assert captured.reply().status == 0
     assert sink.read() == b"still there\n"
     captured.close()
-    assert len(broker.events("exit")) == 3
+    wait_for(lambda: len(broker.events("exit")) == 3, "the exit events")

@@ -38,6 +38,15 @@ def is_readable(file, patience):
     return bool(poll.poll(patience * 1000))
 
 
+def is_alive(pid):
+    """Whether there is such a process, and it has not ended (a zombie has)."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def as_bytes(text):
     return text if isinstance(text, bytes) else os.fsencode(text)
 
