@@ -452,8 +452,10 @@ def soak(home, calls, seconds=0, width=24, seed=1, tell=print, every=2.0,
         tell(f"after {soak.requests - 1} calls ({took:.0f} s): {after}")
         soak.check_shared()
         soak.stop()
-        assert after["own_descriptors"] == before["own_descriptors"] == fresh["own_descriptors"]
-        assert after["private_kib"] <= before["private_kib"] + bound_kib
+        assert after["own_descriptors"] == before["own_descriptors"] == fresh["own_descriptors"], (
+            f"descriptors leak: {fresh}, {before}, {after}")
+        assert after["private_kib"] <= before["private_kib"] + bound_kib, (
+            f"memory grows: {before}, {after}")
         return {"calls": soak.requests - 1, "seconds": round(took), "starts": soak.ledger.started,
                 "exits": soak.ledger.ended, "rejects": soak.ledger.rejected, "fresh": fresh,
                 "before": before, "after": after, "outcomes": soak.ledger.counts}
