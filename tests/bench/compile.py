@@ -42,6 +42,7 @@ def rules(count, distinct):
 SHIM = """#!/bin/sh
 # Stands before gcc on PATH: keeps the objects of the policy when the broker is linked.
 case " $* " in *" -o broker "*) cp -f ./*_unit*.o "{kept}" ;; esac
+PATH="{path}"  # a gcc that looks for another one (ccache) must not find this
 exec {gcc} "$@"
 """
 
@@ -61,7 +62,7 @@ def compile_policy(folder, name, text):
     kept, shims = folder / f"kept-{name}", folder / f"shims-{name}"
     kept.mkdir()
     shims.mkdir()
-    (shims / "gcc").write_text(SHIM.format(kept=kept, gcc=shutil.which("gcc")))
+    (shims / "gcc").write_text(SHIM.format(kept=kept, gcc=shutil.which("gcc"), path=os.environ["PATH"]))
     (shims / "gcc").chmod(0o755)
     source, broker = folder / f"{name}.rules", folder / f"broker-{name}"
     source.write_text(text)
