@@ -14,8 +14,7 @@ CAT = struct.pack("<IIIIII", 0x534C4358, 2, 1, 0, 1, 8) + b"/bin/cat" + struct.p
 
 
 def workers(served):
-    pid = served.process.pid
-    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return {pid for pid in children_of(served.process.pid) if name_of(pid) == "sluice-worker"}
 
 
 def burst(path):
@@ -44,6 +43,13 @@ def children_of(pid):
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:
         return []
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def run_burst(served, wait):
