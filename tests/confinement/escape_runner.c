@@ -2,8 +2,8 @@
  *
  *   escape_runner alone|row|side|behind RUNNERS
  *
- * Each runner is a process that makes another and ends, again and again, in a session of its own. The
- * leader ends once they are well away. Together they make STEPS_MAX processes at the most, so that a
+ * Each runner is a process that makes another and ends, again and again, in a session of its own: at a
+ * walk until the leader, once they are well away, ends; then at full speed. From there on together they make STEPS_MAX processes at the most, so that a
  * kill that does not reach them fills no process table; the one that comes so far says so. */
 #define _GNU_SOURCE 1
 
@@ -22,11 +22,17 @@
 #define STEPS_AWAY 200u
 #define DEAD 6000u
 
-static atomic_uint *steps;
+static atomic_uint *steps; /* [0]: so far; [1]: the leader ends */
 
 static void step(void)
 {
-    if (atomic_fetch_add(steps, 1) < STEPS_MAX)
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    unsigned made = atomic_fetch_add(&steps[0], 1);
+    if (!atomic_load(&steps[1])) {
+        nanosleep(&moment, NULL);
+        return;
+    }
+    if (made < STEPS_MAX)
         return;
     static const char told[] = "got away\n";
     if (write(1, told, sizeof told - 1) < 0)
@@ -107,7 +113,7 @@ int main(int argc, char **argv)
     for (int number = 1; number < 32; number++)
         signal(number, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    steps = mmap(NULL, sizeof *steps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    steps = mmap(NULL, 2 * sizeof *steps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (steps == MAP_FAILED)
         return 1;
     if (strcmp(argv[1], "behind") == 0)
@@ -125,5 +131,9 @@ int main(int argc, char **argv)
         }
     while (atomic_load(steps) < STEPS_AWAY)
         nanosleep(&moment, NULL);
-    return write(1, "up\n", 3) == 3 ? 0 : 1;
+    if (write(1, "up\n", 3) != 3)
+        return 1;
+    atomic_store(&steps[0], 0);
+    atomic_store(&steps[1], 1);
+    return 0;
 }

@@ -321,8 +321,10 @@ def test_nothing_outruns_the_kill(start, home, keys):
     lines = f"  {keys}\n" if keys else ""
     broker = start(f"{program} #how #runners\n  how = @word\n  runners = @int(1,64)\n"
                    f"  kill = tree-on-exit\n  memory = 1G\n{lines}")
-    for how in ("alone", "row", "side", "behind"):
-        for runners in (1, 8):
+    # one by one is not promised to catch what forks faster than it looks: docs/confinement.md
+    walked = keys == "signals = inherit"
+    for how in ("alone", "side", "behind") if walked else ("alone", "row", "side", "behind"):
+        for runners in (1,) if walked else (1, 8):
             with wire.Output() as output:
                 reply = wire.run2(broker.socket, [str(program), how, str(runners)], stdout=output)
                 assert reply.status == 0, (how, runners, reply.text)
