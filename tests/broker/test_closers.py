@@ -22,7 +22,7 @@ def closers(broker):
         try:
             if Path(f"/proc/{child}/comm").read_text() == "sluice-closer\n":
                 found.append(child)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return found
 

@@ -261,7 +261,7 @@ class Run:
         for name in os.listdir(f"/proc/{self.process.pid}/fd"):
             try:
                 link = os.readlink(f"/proc/{self.process.pid}/fd/{name}")
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             found[re.sub(r"\[?[0-9]+\]?", "N", link.replace(str(self.home), "$HOME"))] += 1
         workers = found.pop("anon_inode:[pidfd]", 0)
@@ -442,7 +442,7 @@ class Run:
 def children_of(pid):
     try:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(word) for word in text.split()]
 
