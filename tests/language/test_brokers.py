@@ -148,20 +148,22 @@ def test_both_explanations_are_of_one_rule_and_word(rules, broker_of):
 
 NEAREST = [
     # An option that no rule has does not hide what was meant.
-    ("git push --force origin main", 61, 1),
-    ("git commit -m fix", 49, 1),
-    ("git log", 28, 1),
-    ("git status", 25, "end"),
-    ("git --no-pager log --oneline --max-count=1000 HEAD", 28, 4),
-    ("git --no-pager show HEAD", 33, 3),
-    ("make install", 70, 1),
-    ("gh pr view 12", 91, "end"),
+    ("git push --force origin main", "git -c core.hooksPath=/dev/null push", 1),
+    ("git commit -m fix", "git -c core.hooksPath=/dev/null commit", 1),
+    ("git log", "git --no-pager log", 1),
+    ("git status", "git status", "end"),
+    ("git --no-pager log --oneline --max-count=1000 HEAD", "git --no-pager log", 4),
+    ("git --no-pager show HEAD", "git --no-pager show", 3),
+    ("make install", "make", 1),
+    ("gh pr view 12", "gh pr view", "end"),
 ]
 
 
-@pytest.mark.parametrize("command, line, place", NEAREST, ids=lambda part: str(part))
-def test_the_nearest_rule_is_what_was_meant(command, line, place, broker_of):
+@pytest.mark.parametrize("command, rule, place", NEAREST, ids=lambda part: str(part))
+def test_the_nearest_rule_is_what_was_meant(command, rule, place, broker_of):
     rules = ROOT / "examples" / "agent.rules"
+    (line,) = [number for number, text in enumerate(rules.read_text().splitlines(), 1)
+               if text.startswith(rule)]
     argv = command.split()
     assert from_broker(run(broker_of(rules), "match", *argv)) == (str(line), place)
     assert from_compiler(run(BUILD / "sluicec", "match", rules, *argv)) == (str(line), place)

@@ -370,7 +370,7 @@ class Soak:
             nothing = not (status["active"] or status["background"] or status["queued"] or
                            status["connections"])
             return workers and nothing and all(
-                name in ("sluice-capture", "agent-broker", "sluice-worker")
+                name in ("sluice-capture", "sluice-closer", "agent-broker", "sluice-worker")
                 for _, name in descendants(self.broker.pid))
 
         try:
