@@ -67,7 +67,7 @@ def test_a_second_burst_forks_no_worker(tmp_path, wait):
     try:
         first = run_burst(served, wait)
         assert len(first) >= AT_ONCE
-        assert run_burst(served, wait) == first
+        assert run_burst(served, wait) <= first  # one that was ahead of need may have ended
     except BaseException:
         served.process.kill()
         raise
