@@ -67,7 +67,8 @@ def test_a_second_burst_forks_no_worker(tmp_path, wait):
     try:
         first = run_burst(served, wait)
         assert len(first) >= AT_ONCE
-        assert run_burst(served, wait) <= first  # one that was ahead of need may have ended
+        # Where all are taken, one is forked ahead of need; nothing else is.
+        assert len(run_burst(served, wait) - first) <= 1
     except BaseException:
         served.process.kill()
         raise
