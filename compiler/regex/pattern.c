@@ -96,8 +96,8 @@ static struct pattern *neighbours_join(struct arena *arena, struct pattern *a, s
                           unbounded ? PATTERN_REPEAT_NONE : maximum[0] + maximum[1]);
 }
 
-/* What two neighbours become is a repeat, and may be joined with the one before them in turn: XXX*
- * is X{2,}. */
+/* What two neighbours become is a repeat, and may be joined with the one before them in turn: aaa*
+ * is a{2,}. */
 static void sequence_join(struct arena *arena, struct pattern *node)
 {
     size_t kept = 0;

@@ -1,41 +1,8 @@
 /* Tokens made of several parts: whether one value can be taken apart in two ways. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/automaton.h"
-#include "compiler/regex/pattern.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static struct automaton *build(const char *text)
-{
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, &error);
-    assert_non_null(tree);
-    struct automaton *automaton = automaton_from_pattern(arena, tree, AUTOMATON_STATES_MAX);
-    assert_non_null(automaton);
-    return automaton;
-}
+#include "tests/unit/regex_arena.h"
 
 #define PARTS_MAX 5
 

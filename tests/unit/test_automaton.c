@@ -1,50 +1,10 @@
 /* Automata: from patterns, operations, comparisons, budgets. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/automaton.h"
-#include "compiler/regex/pattern.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static const struct pattern *parse(const char *text)
-{
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, &error);
-    if (!tree)
-        fail_msg("`%s`: %u-%u: %s", text, error.begin, error.end, error.message);
-    return tree;
-}
-
-static struct automaton *build(const char *text)
-{
-    struct automaton *automaton = automaton_from_pattern(arena, parse(text), AUTOMATON_STATES_MAX);
-    if (!automaton)
-        fail_msg("`%s` is over the budget", text);
-    return automaton;
-}
+#include "tests/unit/regex_arena.h"
 
 static bool accepts(const struct automaton *automaton, const char *value)
 {

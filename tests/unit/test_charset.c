@@ -1,33 +1,12 @@
 /* Sets of scalars: their algebra, UTF-8, and that properties and case folding are PCRE2's. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
 #include "compiler/base/utf8.h"
 #include "compiler/regex/charset.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
+#include "tests/unit/regex_arena.h"
 
 static void assert_set(struct charset set, const char *expected)
 {

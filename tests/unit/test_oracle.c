@@ -1,39 +1,8 @@
 /* The second opinions: that they answer, that they can differ, and that they know their bounds. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/automaton.h"
 #include "compiler/regex/oracle.h"
-#include "compiler/regex/pattern.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static const struct pattern *parse(const char *text)
-{
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, &error);
-    assert_non_null(tree);
-    return tree;
-}
+#include "tests/unit/regex_arena.h"
 
 static enum oracle_answer ask_pcre2(const char *text, const char *bytes, size_t length)
 {

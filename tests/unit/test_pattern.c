@@ -1,34 +1,11 @@
 /* The pattern dialect: what is read, as which language, and each refusal with its place and words.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/automaton.h"
 #include "compiler/regex/oracle.h"
-#include "compiler/regex/pattern.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
+#include "tests/unit/regex_arena.h"
 
 /* The user's names in these tests; a name's text is parsed when it is asked for. */
 struct name {
@@ -75,13 +52,9 @@ static const char *names_text(void *context, const char *name, size_t length, si
 static const struct pattern_names all_names = {names_find, NULL, names_text};
 static const struct pattern_names trees_only = {names_find, NULL, NULL};
 
-static const struct pattern *parse(const char *text)
+static const struct pattern *parse_named(const char *text)
 {
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), &all_names, &error);
-    if (!tree)
-        fail_msg("`%s`: %u-%u: %s", text, error.begin, error.end, error.message);
-    return tree;
+    return parse_with(text, &all_names);
 }
 
 /* Accepts and refuses these values: by the automaton, and by PCRE2. */
@@ -89,7 +62,7 @@ static void assert_language(const char *text, const char *const *accepted,
                             const char *const *refused)
 {
     const struct automaton *automaton =
-        automaton_from_pattern(arena, parse(text), AUTOMATON_STATES_MAX);
+        automaton_from_pattern(arena, parse_named(text), AUTOMATON_STATES_MAX);
     assert_non_null(automaton);
     struct pattern_error error;
     const char *expanded = pattern_pcre2(arena, text, strlen(text), &all_names, &error);
@@ -227,7 +200,7 @@ static void test_anchors_at_the_ends_are_redundant(void **state)
     assert_language("^$", VALUES(""), VALUES("\n"));
     assert_language("(?x)^ a $ # end", VALUES("a"), VALUES("a$"));
     assert_language("^[^^$]\\^\\$$", VALUES("a^$"), VALUES("^^$"));
-    assert_true(pattern_equal(parse("^abc$"), parse("abc")));
+    assert_true(pattern_equal(parse_named("^abc$"), parse_named("abc")));
 }
 
 static void test_names(void **state)
@@ -296,9 +269,9 @@ static void test_trees(void **state)
         {"a\\0|b", "b"},
     };
     for (size_t i = 0; i < sizeof equal / sizeof *equal; i++)
-        if (!pattern_equal(parse(equal[i][0]), parse(equal[i][1])))
+        if (!pattern_equal(parse_named(equal[i][0]), parse_named(equal[i][1])))
             fail_msg("`%s` is `%s`, not `%s`", equal[i][0],
-                     pattern_canonical(arena, parse(equal[i][0])), equal[i][1]);
+                     pattern_canonical(arena, parse_named(equal[i][0])), equal[i][1]);
     static const char *const different[][2] = {
         {"a", "b"},           {"ab", "a"},
         {"a{2,3}", "a{2,4}"}, {"x{60000}x{60000}", "x{60000}"},
@@ -306,12 +279,12 @@ static void test_trees(void **state)
         {"a|bc", "bc|a"},
     };
     for (size_t i = 0; i < sizeof different / sizeof *different; i++)
-        assert_false(pattern_equal(parse(different[i][0]), parse(different[i][1])));
-    const struct pattern *tree = parse("(?:a|bc){2,3}d*");
+        assert_false(pattern_equal(parse_named(different[i][0]), parse_named(different[i][1])));
+    const struct pattern *tree = parse_named("(?:a|bc){2,3}d*");
     assert_int_equal(tree->node_count, 9);
     assert_int_equal(tree->depth, 5);
     assert_false(tree->nullable);
-    assert_true(parse("a*(?:b|)c?")->nullable);
+    assert_true(parse_named("a*(?:b|)c?")->nullable);
 }
 
 static void test_canonical_text_parses_back(void **state)
@@ -340,17 +313,17 @@ static void test_canonical_text_parses_back(void **state)
         "xxx*y",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const struct pattern *tree = parse(texts[i]);
+        const struct pattern *tree = parse_named(texts[i]);
         const char *spelled = pattern_spelled(arena, tree);
-        assert_true(pattern_equal(parse(spelled), tree));
+        assert_true(pattern_equal(parse_named(spelled), tree));
         assert_string_equal(pattern_canonical(arena, tree),
-                            pattern_canonical(arena, parse(spelled)));
+                            pattern_canonical(arena, parse_named(spelled)));
         assert_null(strchr(spelled, ' '));
     }
-    assert_string_equal(pattern_canonical(arena, parse("[a-z][a-z0-9-]{0,40}|x+y?")),
+    assert_string_equal(pattern_canonical(arena, parse_named("[a-z][a-z0-9-]{0,40}|x+y?")),
                         "[a-z][\\-0-9a-z]{0,40}|x+y?");
     /* A long set is written out once. */
-    const char *twice = pattern_canonical(arena, parse("\\p{L}-\\p{L}"));
+    const char *twice = pattern_canonical(arena, parse_named("\\p{L}-\\p{L}"));
     assert_non_null(strstr(twice, "\\-[=0]"));
 }
 
@@ -364,13 +337,13 @@ static void test_literal(void **state)
     const char *bytes;
     size_t length;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_true(pattern_literal(arena, parse(rows[i][0]), &bytes, &length));
+        assert_true(pattern_literal(arena, parse_named(rows[i][0]), &bytes, &length));
         assert_int_equal(length, strlen(rows[i][1]));
         assert_string_equal(bytes, rows[i][1]);
     }
     static const char *const others[] = {"a|b", "a?", "[ab]", "\\0", "a{1,2}", "(?i)a", "a{60000}"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        assert_false(pattern_literal(arena, parse(others[i]), &bytes, &length));
+        assert_false(pattern_literal(arena, parse_named(others[i]), &bytes, &length));
 }
 
 /* ---- limits ---------------------------------------------------------------------------------- */
@@ -397,15 +370,15 @@ static char *repeated(const char *unit, size_t count, const char *middle, const 
 static void test_limits(void **state)
 {
     (void)state;
-    parse(repeated("(", 200, "a", ")"));
+    parse_named(repeated("(", 200, "a", ")"));
     assert_too_much(repeated("(", 201, "a", ")"), 403, "groups nest more than 200 deep");
     assert_too_much(repeated("(", 60000, "a", ""), 60001, "groups nest more than 200 deep");
-    parse(repeated("a", 65536, "", ""));
+    parse_named(repeated("a", 65536, "", ""));
     assert_too_much(repeated("a", 65537, "", ""), 65537, "the pattern is over 65536 bytes long");
     assert_too_much("a\0b", 3, "a NUL byte in the pattern");
     assert_too_much("(?x)a # \0", 9, "a NUL byte in the pattern");
-    parse(repeated("(?:a|bc){2}", 200, "", ""));
-    parse(repeated("(?:", 190, "ab", "d?c)+"));
+    parse_named(repeated("(?:a|bc){2}", 200, "", ""));
+    parse_named(repeated("(?:", 190, "ab", "d?c)+"));
 }
 
 /* Names p0, p1, ... of which each but the first is twice the one before it. */

@@ -1,29 +1,7 @@
 /* The pattern dialect: what is refused, each with its place, its words and its hint. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/pattern.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
+#include "tests/unit/regex_arena.h"
 
 /* The user's one name in these tests. */
 static const struct pattern *names_find(void *context, const char *name, size_t length)

@@ -1,52 +1,18 @@
 /* The standard set: each pattern against its examples, its definition in other words, and the
  * programs that have the last word (git for references, Python's ipaddress for addresses). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
-#include "compiler/regex/automaton.h"
 #include "compiler/regex/oracle.h"
-#include "compiler/regex/pattern.h"
 #include "compiler/regex/standard.h"
 #include "compiler/regex/witness.h"
+#include "tests/unit/regex_arena.h"
 
 extern char **environ;
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static struct automaton *build(const char *text)
-{
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, &error);
-    if (!tree)
-        fail_msg("`%s`: %u-%u: %s", text, error.begin, error.end, error.message);
-    struct automaton *automaton = automaton_from_pattern(arena, tree, AUTOMATON_STATES_MAX);
-    assert_non_null(automaton);
-    return automaton;
-}
 
 static bool accepts(const struct automaton *automaton, const char *value)
 {

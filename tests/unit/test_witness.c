@@ -1,43 +1,11 @@
 /* Example values: accepted, readable, different, and covering what they say they cover. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "compiler/base/arena.h"
 #include "compiler/base/utf8.h"
-#include "compiler/regex/pattern.h"
 #include "compiler/regex/readable.h"
 #include "compiler/regex/witness.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
-static struct automaton *build(const char *text)
-{
-    struct pattern_error error;
-    const struct pattern *tree = pattern_parse(arena, text, strlen(text), NULL, &error);
-    assert_non_null(tree);
-    struct automaton *automaton = automaton_from_pattern(arena, tree, AUTOMATON_STATES_MAX);
-    assert_non_null(automaton);
-    return automaton;
-}
+#include "tests/unit/regex_arena.h"
 
 static bool has_value(const struct value *values, size_t count, const char *text)
 {
