@@ -28,7 +28,7 @@ void openers_begin(struct openers *openers)
 
 static _Noreturn void opener_serve(int control, pid_t broker, const struct opening_order *order)
 {
-    struct opening opening;
+    struct opening opening = {0}; /* it is sent as it lies there: nothing of the stack goes along */
     int descriptors[OPENER_DESCRIPTORS_MAX];
     size_t count = 0;
 
@@ -103,13 +103,17 @@ void opener_abandon(struct broker *broker, uint32_t index)
         kill(opener->pid, SIGKILL); /* not reaped yet, so the number is still its own */
 }
 
-/* Puts the descriptors that came where the sender had them. False if they do not fit. */
+/* Puts the descriptors that came where the sender had them. False if they do not fit, or if this is
+ * nothing that an opener makes, which has looked at a caller's paths and is not believed further. */
 static bool opening_unpack(struct opening *opening, int *descriptors, size_t count)
 {
     size_t at = 0;
 
     if (opening->grant_count > WORKER_GRANTS_MAX ||
-        count != (opening->directory >= 0) + (size_t)opening->grant_count)
+        count != (opening->directory >= 0) + (size_t)opening->grant_count ||
+        (unsigned)opening->reason >= REASON_COUNT ||
+        memchr(opening->directory_path, '\0', sizeof(opening->directory_path)) == NULL ||
+        memchr(opening->failure.text, '\0', sizeof(opening->failure.text)) == NULL)
         return false;
     if (opening->directory >= 0)
         opening->directory = descriptor_steal(&descriptors[at++]);
