@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+from abilities import needs_mount, needs_others
 from conftest import BUILD, ROOT, Broker
 from wire import NO_RULE, Connection, run1, wait_for
 
@@ -231,7 +232,8 @@ def connects(address):
     return True
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount")
+@needs_mount
+@needs_others
 def test_a_covered_proc_takes_isolate_pid_away(compile_rules, home):
     """As ProtectKernelTunables covers it; check-host and the start say so."""
     binary = compile_rules("defaults:\n  socket = $HOME/b.sock\n\ntrue\n  isolate = pid\n")

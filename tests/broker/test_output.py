@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from abilities import needs_mount
 from wire import Connection, Output, wait_for
 
 SH = "sh -c #script\n  allow_any = script\n"
@@ -232,7 +233,7 @@ def test_no_capture_where_the_log_leaves_it_out(start_broker, home):
     assert not out(home).exists()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount")
+@needs_mount
 def test_a_disk_that_fills_during_a_call(compile_rules, home):
     from conftest import Broker, with_defaults
     from test_shortages import small_disk

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import wire
+from abilities import needs_others
 from wire import BUSY, Connection, Output, wait_for
 
 SH = "sh -c #script\n  allow_any = script\n"
@@ -196,10 +197,7 @@ class Caller:
         return statuses
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs other users")
-
-
-@needs_root
+@needs_others
 def test_no_uid_starves_another(start_broker, home):
     broker = start_broker(SH, "max_active = 2\nqueue = 20")
     os.chmod(home, 0o711)

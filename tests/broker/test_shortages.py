@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import wire
+from abilities import FOREIGN_UID, needs_mount, needs_others
 from conftest import Broker, with_defaults
 from wire import AUDIT, BUSY, SPAWN, Connection, wait_for
 
@@ -62,10 +63,9 @@ def test_descriptors_run_out_while_calls_run(start_limited, home, limit):
     assert len(broker.events("start")) == len(broker.events("exit"))
 
 
+@needs_others  # the limit counts every process of this user
 def test_processes_run_out(start_limited, home):
-    if os.getuid() != 0:
-        pytest.skip("the limit counts every process of this user")
-    uid = 600000 + os.getpid()  # nobody else's
+    uid = FOREIGN_UID + os.getpid()
 
     def as_nobody():
         resource.setrlimit(resource.RLIMIT_NPROC, (6, 6))
@@ -136,7 +136,7 @@ def small_disk(size):
             'exec "$@"', "sh")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs a mount")
+@needs_mount
 def test_the_disk_fills_and_is_emptied(start_limited, home):
     broker = start_limited(SH, wrapper=small_disk("128k"))
     log = f"/proc/{broker.pid}/root{home}/log"

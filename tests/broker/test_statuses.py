@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 import wire
+from abilities import needs_others
 from wire import (AUDIT, BUSY, CONFINE, NO_RULE, OUTPUT, PEER, SPAWN, TIMEOUT, Connection, Output,
                   wait_for)
 
@@ -164,15 +165,12 @@ def as_uid(uid, code, *words):
     return done.stdout.decode().strip()
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs other users")
-
-
 def open_to_all(broker):
     os.chmod(broker.home, 0o711)
     os.chmod(broker.socket, 0o666)
 
 
-@needs_root
+@needs_others
 @pytest.mark.parametrize("run", ["run1", "run2"])
 def test_peer(start_broker, run):
     broker = start_broker("true\n", "allow_uid = 0, daemon")

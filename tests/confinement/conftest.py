@@ -14,6 +14,7 @@ _spec = importlib.util.spec_from_file_location("broker_conftest", BROKER_TESTS /
 broker_tests = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(broker_tests)
 
+import abilities  # noqa: E402
 import wire  # noqa: E402
 
 compile_rules = broker_tests.compile_rules
@@ -46,7 +47,7 @@ class User:
             os.setuid(self.uid)
 
 
-USERS = [os.getuid()] + ([NOBODY] if os.getuid() == 0 else [])
+USERS = [os.getuid()] + ([NOBODY] if abilities.can_be_others() else [])
 
 
 @pytest.fixture(params=USERS, ids=lambda uid: "root" if uid == 0 else "user")

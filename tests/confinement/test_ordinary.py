@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import wire
+from abilities import needs_namespaces
 
 
 def closed(**changes):
@@ -244,6 +245,7 @@ def asked(broker, *argv):
 
 
 @needs("git")
+@needs_namespaces
 def test_recipe_git(start, workspace):
     broker = start(recipe("git --no-pager log") + recipe("git add"))
     assert asked(broker, "git", "--no-pager", "log", "--oneline", "--max-count=5").endswith("first\n")
@@ -254,12 +256,14 @@ def test_recipe_git(start, workspace):
 
 
 @needs("git", "make", "gcc", "ps")
+@needs_namespaces
 def test_recipe_make(start, workspace):
     broker = start(recipe("make"))
     assert int(asked(broker, "make", "all").split()[-1]) < 10
     assert "x" not in (workspace / ".git" / "config").read_text().split()
 
 
+@needs_namespaces
 def test_recipe_pytest(start, workspace):
     broker = start(recipe("python3 -m pytest"))
     assert "1 passed" in asked(broker, "python3", "-m", "pytest", "-q")

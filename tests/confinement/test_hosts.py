@@ -1,0 +1,85 @@
+"""Hosts that have less: what a rule asks for and cannot have is refused in so many words, or gone without
+and said; the rest holds all the same."""
+import os
+import subprocess
+
+import pytest
+
+import abilities
+import wire
+from conftest import broker_tests
+
+# Root of a container as most are: in no position to mount or to make a namespace.
+CONTAINER = ("unshare", "--user", "--map-root-user", "sh", "-c",
+             "echo 0 > /proc/sys/user/max_user_namespaces && "
+             "exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"", "sh")
+
+pytestmark = pytest.mark.skipif(
+    subprocess.run([*CONTAINER, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0,
+    reason="no user namespaces, so none can be taken away: the other tests run on such a host")
+
+ASKS = "  isolate = pid\n  protect = @dotfiles\n  fs_exec = @system\n  fs_write = $HOME/work\n"
+SHELL = "sh -c #script\n  allow_any = script\n  timeout = 20s\n"
+
+
+@pytest.fixture
+def contained(compile_rules, home):
+    """contained(rules, defaults, command): one of a broker's commands, or one that serves."""
+    (home / "work").mkdir()
+    started = []
+
+    def contained(rules, defaults="", command=None):
+        binary = compile_rules(broker_tests.with_defaults(rules, defaults))
+        if command:
+            return subprocess.run([*CONTAINER, binary, command], env={**os.environ, "HOME": str(home)},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=60, check=False)
+        broker = broker_tests.Broker(binary, home, wrapper=CONTAINER, wait=False)
+        started.append(broker)
+        return broker
+
+    yield contained
+    for broker in started:
+        broker.kill()
+
+
+def test_what_a_container_forbids_is_refused(contained):
+    broker = contained(SHELL + ASKS)
+    assert broker.process.wait(wire.PATIENCE) == 2
+    for line in ("missing: sh: isolate: this host allows no user namespaces",
+                 "missing: sh: protect: "):
+        assert line in broker.stderr(), broker.stderr()
+    checked = contained(SHELL + ASKS, command="check-host")
+    assert checked.returncode == 1 and "missing: sh: isolate: " in checked.stdout, checked.stdout
+
+
+def test_what_a_container_forbids_is_gone_without(contained, home):
+    broker = contained(SHELL + ASKS, "confine = best-effort")
+    wire.wait_for(lambda: broker.events("serve"), "the start")
+    (event,) = broker.events("serve")
+    assert "isolate" in event["note"] and "protect" in event["note"], event
+    reply, output = broker.output("sh", "-c", f"echo on; echo x > {home}/work/x; "
+                                              f"echo x > {home}/y || echo held")
+    assert (reply.status, output) == (0, b"on\nheld\n")
+    assert (home / "work" / "x").exists() and not (home / "y").exists()
+
+
+def test_what_needs_no_namespace_holds_in_a_container(contained, home):
+    """net = none by the filter, metadata = within on the program's behalf, the tree by signals."""
+    (home / "other").write_text("x")
+    broker = contained(SHELL.replace("20s", "1s") + "  net = none\n  metadata = within\n"
+                       "  fs_exec = @system\n  fs_write = $HOME/work\n")
+    wire.wait_for(lambda: broker.events("serve"), "the start: " + broker.stderr())
+    assert "note" not in broker.events("serve")[0]
+    reply, output = broker.output("sh", "-c", f"""
+        cd {home}/work; touch a; chmod 600 a && stat -c %a a
+        chmod 600 ../other 2>/dev/null || echo held
+        python3 -c 'import socket; socket.socket()' 2>&1 | tail -1 | cut -c 1-15""")
+    assert (reply.status, output) == (0, b"600\nheld\nPermissionError\n")
+    reply, output = broker.output("sh", "-c", "setsid sleep 300 & sleep 300")
+    assert (reply.status, output) == (wire.TIMEOUT, b"")
+
+
+def test_abilities_are_what_they_say():
+    """Where this runs there are user namespaces, so that nothing of them may be skipped."""
+    assert abilities.can_isolate()
