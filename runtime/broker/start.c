@@ -230,6 +230,7 @@ static void start_run(struct start *start)
         .output = start->captured[CAPTURE_STDOUT] ? start->pipe[CAPTURE_STDOUT] : start->caller[1],
         .error = start->captured[CAPTURE_STDERR] ? start->pipe[CAPTURE_STDERR] : start->caller[2],
         .executable = start->resolved.descriptor,
+        .identity = start->resolved.identity,
         .path = start->resolved.path,
         .directory = start->opening.directory,
         .directory_path = start->opening.directory >= 0 ? start->opening.directory_path : NULL,

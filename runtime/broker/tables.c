@@ -18,9 +18,9 @@
  * its lock and directory, the reserve, the manifest, notify, a reload's, the policy's paths, and a
  * call's while it starts. */
 #define OTHER_DESCRIPTORS 512u
-/* Of a call that waits: in, out, err; of one that runs: a worker's two, two streams' copiers and
- * pipes. */
-#define DESCRIPTORS_A_CALL 10u
+/* Of a call that waits: in, out, err; of one that runs: a worker's three, two streams' copiers
+ * and pipes. */
+#define DESCRIPTORS_A_CALL 11u
 
 /* Zeroed memory that becomes real when it is touched. */
 static void *table_map(size_t count, size_t size)

@@ -59,16 +59,7 @@ int descriptors_fill_standard(void)
     return 0;
 }
 
-/* Room for the largest control message that can come, so that no number of descriptors is cut off
- * for want of it: MSG_CTRUNC can then only mean the descriptor limit. */
-union control_room {
-    char bytes[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
-    struct cmsghdr alignment;
-};
-
-/* Moves the descriptors that came in `length` bytes of control messages to `taken`, which holds
- * DESCRIPTORS_MAX. Returns how many. */
-static size_t control_take(const char *control, size_t length, int *taken)
+size_t descriptors_find(const char *control, size_t length, int *taken)
 {
     size_t count = 0;
     struct cmsghdr part;
@@ -99,7 +90,7 @@ static bool socket_is_ended(int socket)
 
 enum message_result message_receive(int socket, struct message *message)
 {
-    union control_room control = {0};
+    struct descriptors_room control = {0};
     struct iovec part = {.iov_base = message->buffer, .iov_len = message->capacity};
     struct msghdr header = {
         .msg_iov = &part,
@@ -128,7 +119,7 @@ enum message_result message_receive(int socket, struct message *message)
     }
 
     message->length = (size_t)length;
-    message->count = control_take(control.bytes, (size_t)header.msg_controllen, taken);
+    message->count = descriptors_find(control.bytes, (size_t)header.msg_controllen, taken);
     enum message_result result = MESSAGE_RECEIVED;
     if (header.msg_flags & MSG_CTRUNC)
         result = MESSAGE_DESCRIPTORS_LOST;
@@ -151,7 +142,7 @@ enum message_result message_receive(int socket, struct message *message)
 int message_send(int socket, const struct iovec *parts, size_t part_count, const int *descriptors,
                  size_t descriptor_count)
 {
-    union control_room control;
+    struct descriptors_room control;
     struct msghdr header = {.msg_iov = (struct iovec *)(uintptr_t)parts};
     size_t whole = 0;
     ssize_t sent;

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* The most descriptors that one message can carry: SCM_MAX_FD, unix(7). */
@@ -64,6 +65,16 @@ struct message {
     size_t length; /* bytes in `buffer`; of MESSAGE_TOO_LONG the real length */
     size_t count;  /* descriptors that arrived, those that were closed again included */
 };
+
+/* Room for the largest control message that can come, so that no number of descriptors is cut off
+ * for want of it: MSG_CTRUNC can then only mean the descriptor limit. */
+struct descriptors_room {
+    _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+};
+
+/* Moves the descriptors that came in `length` bytes of control messages to `taken`, which holds
+ * DESCRIPTORS_MAX. Returns how many. Makes no system call. cmsg(3). */
+size_t descriptors_find(const char *control, size_t length, int *taken);
 
 /* Takes one message from a SOCK_SEQPACKET socket, without waiting. With MESSAGE_RECEIVED the
  * `message->count` descriptors are the caller's; with anything else every descriptor that arrived

@@ -144,16 +144,43 @@ void rulesets_start(struct rulesets *rulesets)
     rulesets->next = 0;
 }
 
-static bool is_kept_for(const struct ruleset_kept *kept, const struct stat *file)
+static bool is_same_file(const struct file_identity *a, const struct file_identity *b)
 {
-    return kept->executable >= 0 && kept->device == (uint64_t)file->st_dev &&
-           kept->inode == (uint64_t)file->st_ino && kept->changed_s == file->st_ctim.tv_sec &&
-           kept->changed_ns == file->st_ctim.tv_nsec;
+    return a->device == b->device && a->inode == b->inode && a->changed_s == b->changed_s &&
+           a->changed_ns == b->changed_ns;
+}
+
+static bool has_layer(const struct confinement_setup *setup)
+{
+    return setup->layer.files != 0 || setup->layer.network != 0 || setup->layer.scoped != 0;
+}
+
+bool rulesets_are_ready(const struct rulesets *rulesets, const struct confinement_setup *setup)
+{
+    return !has_layer(setup) || rulesets->next > 0;
+}
+
+bool rulesets_find(const struct rulesets *rulesets, const struct confinement_setup *setup,
+                   const struct file_identity *executable, int *ruleset)
+{
+    const struct file_identity any = {0};
+
+    *ruleset = -1;
+    if (!has_layer(setup))
+        return true;
+    /* Where files are not confined all executables are alike: they share the entry of none. */
+    const struct file_identity *wanted = setup->confinement->confines_files ? executable : &any;
+    for (size_t i = 0; i < RULESETS_KEPT; i++)
+        if (rulesets->kept[i].executable >= 0 && is_same_file(&rulesets->kept[i].identity, wanted)) {
+            *ruleset = rulesets->kept[i].ruleset;
+            return true;
+        }
+    return false;
 }
 
 /* Keeps a ruleset in the place of the oldest. What cannot be kept is built again next time. */
-static bool ruleset_keep(struct rulesets *rulesets, const struct stat *file, int executable,
-                         int ruleset)
+static bool ruleset_keep(struct rulesets *rulesets, const struct file_identity *identity,
+                         int executable, int ruleset)
 {
     int held = fcntl(executable, F_DUPFD_CLOEXEC, 3);
     if (held < 0)
@@ -163,10 +190,7 @@ static bool ruleset_keep(struct rulesets *rulesets, const struct stat *file, int
     descriptor_close(&place->ruleset);
     *place = (struct ruleset_kept){
         .executable = held,
-        .device = (uint64_t)file->st_dev,
-        .inode = (uint64_t)file->st_ino,
-        .changed_s = file->st_ctim.tv_sec,
-        .changed_ns = file->st_ctim.tv_nsec,
+        .identity = *identity,
         .ruleset = ruleset,
     };
     return true;
@@ -176,27 +200,28 @@ int rulesets_for_call(struct rulesets *rulesets, const struct confinement_setup 
                       int executable, const int *grants, const uint8_t *grant_access,
                       size_t grant_count, int *ruleset, bool *kept)
 {
-    const struct landlock_layer *layer = &setup->layer;
-    struct stat file = {0};
+    struct file_identity identity = {0};
+    struct stat file;
 
     *ruleset = -1;
     *kept = true;
-    if (layer->files == 0 && layer->network == 0 && layer->scoped == 0)
+    if (!has_layer(setup))
         return 0;
-    /* Where files are not confined all executables are alike: they share the entry of none. */
-    if (setup->confinement->confines_files && fstat(executable, &file) < 0)
-        return -errno;
-    if (grant_count == 0)
-        for (size_t i = 0; i < RULESETS_KEPT; i++)
-            if (is_kept_for(&rulesets->kept[i], &file)) {
-                *ruleset = rulesets->kept[i].ruleset;
-                return 0;
-            }
+    if (setup->confinement->confines_files) {
+        if (fstat(executable, &file) < 0)
+            return -errno;
+        identity = (struct file_identity){.device = (uint64_t)file.st_dev,
+                                          .inode = (uint64_t)file.st_ino,
+                                          .changed_s = file.st_ctim.tv_sec,
+                                          .changed_ns = file.st_ctim.tv_nsec};
+    }
+    if (grant_count == 0 && rulesets_find(rulesets, setup, &identity, ruleset))
+        return 0;
     bool whole;
     int built = ruleset_build(setup, executable, grants, grant_access, grant_count, &whole);
     if (built < 0)
         return built;
     *ruleset = built;
-    *kept = grant_count == 0 && whole && ruleset_keep(rulesets, &file, executable, built);
+    *kept = grant_count == 0 && whole && ruleset_keep(rulesets, &identity, executable, built);
     return 0;
 }

@@ -5,11 +5,13 @@
 #ifndef SLUICE_APPLY_H
 #define SLUICE_APPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "runtime/worker/tree.h"
+#include "runtime/worker/worker.h"
 
 struct confinement_setup;
 
@@ -19,8 +21,7 @@ struct confinement_setup;
 
 struct ruleset_kept {
     int executable; /* holds the object, so that its numbers stay its own; -1: free */
-    uint64_t device, inode;
-    int64_t changed_s, changed_ns;
+    struct file_identity identity;
     int ruleset;
 };
 
@@ -45,5 +46,13 @@ void rulesets_start(struct rulesets *rulesets);
 int rulesets_for_call(struct rulesets *rulesets, const struct confinement_setup *setup,
                       int executable, const int *grants, const uint8_t *grant_access,
                       size_t grant_count, int *ruleset, bool *kept);
+
+/* Whether calls need no ruleset, or one has been built. */
+bool rulesets_are_ready(const struct rulesets *rulesets, const struct confinement_setup *setup);
+
+/* The ruleset for a call without grants of its own, if it is at hand: false where one would have to be
+ * built. Makes no system call. */
+bool rulesets_find(const struct rulesets *rulesets, const struct confinement_setup *setup,
+                   const struct file_identity *executable, int *ruleset);
 
 #endif

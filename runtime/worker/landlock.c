@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/worker/kernel_call.h"
+
 /* One number on every architecture. */
 #define CALL_CREATE_RULESET 444
 #define CALL_ADD_RULE 445
@@ -94,5 +96,5 @@ int landlock_allow_port(int ruleset, uint16_t port, uint64_t rights)
 
 int landlock_restrict(int ruleset)
 {
-    return syscall(CALL_RESTRICT_SELF, ruleset, 0) < 0 ? -errno : 0;
+    return (int)kernel_call(CALL_RESTRICT_SELF, ruleset, 0);
 }

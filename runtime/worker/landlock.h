@@ -68,7 +68,7 @@ int landlock_allow_path(int ruleset, const struct landlock_layer *layer, int des
 int landlock_allow_port(int ruleset, uint16_t port, uint64_t rights);
 
 /* Puts the calling thread under the ruleset, for good; needs no_new_privs or CAP_SYS_ADMIN. Returns
- * 0 or a negative errno (-E2BIG: 16 layers are the most). */
+ * 0 or a negative errno (-E2BIG: 16 layers are the most); leaves errno alone. */
 int landlock_restrict(int ruleset);
 
 #endif

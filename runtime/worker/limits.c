@@ -2,22 +2,23 @@
 
 #include "runtime/worker/limits.h"
 
-#include <errno.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/worker/confinement.h"
+#include "runtime/worker/kernel_call.h"
 
-/* prlimit(2) on this process; by number, because the C libraries disagree on the first type. */
-static int limit_exchange(int resource, const struct rlimit *set, struct rlimit *get)
+/* prlimit(2) of this process; by number, because the C libraries disagree on the first type. */
+static int limit_get(int resource, struct rlimit *now)
 {
-    return (int)syscall(SYS_prlimit64, 0, resource, set, get);
+    return (int)syscall(SYS_prlimit64, 0, resource, NULL, now);
 }
 
 static void limit_add(struct limits *limits, int resource, rlim_t soft, rlim_t hard)
 {
     struct rlimit now;
-    if (limit_exchange(resource, NULL, &now) == 0 && hard > now.rlim_max)
+    if (limit_get(resource, &now) == 0 && hard > now.rlim_max)
         hard = now.rlim_max;
     limits->all[limits->count++] = (struct limit){
         .resource = resource,
@@ -50,10 +51,25 @@ void limits_prepare(struct limits *limits, const struct policy_limits *policy,
         limit_add(limits, RLIMIT_NOFILE, host->open_files.rlim_cur, host->open_files.rlim_max);
 }
 
+static int limits_set(const struct limits *limits, bool of_descriptors)
+{
+    for (size_t i = 0; i < limits->count; i++) {
+        const struct limit *limit = &limits->all[i];
+        if ((limit->resource == RLIMIT_NOFILE) != of_descriptors)
+            continue;
+        long status = kernel_call(SYS_prlimit64, 0, limit->resource, KERNEL_POINTER(&limit->value));
+        if (status < 0)
+            return (int)status;
+    }
+    return 0;
+}
+
 int limits_apply(const struct limits *limits)
 {
-    for (size_t i = 0; i < limits->count; i++)
-        if (limit_exchange(limits->all[i].resource, &limits->all[i].value, NULL) < 0)
-            return -errno;
-    return 0;
+    return limits_set(limits, false);
+}
+
+int limits_apply_descriptors(const struct limits *limits)
+{
+    return limits_set(limits, true);
 }

@@ -30,7 +30,9 @@ struct confinement_host;
 void limits_prepare(struct limits *limits, const struct policy_limits *policy,
                     const struct confinement_host *host);
 
-/* Sets them on the calling process. Returns 0 or a negative errno. setrlimit(2). */
+/* Sets them on the calling process, but for the one on descriptors; and that one, once the process has
+ * all that it needs. Return 0 or a negative errno; leave errno alone. setrlimit(2). */
 int limits_apply(const struct limits *limits);
+int limits_apply_descriptors(const struct limits *limits);
 
 #endif

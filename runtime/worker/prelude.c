@@ -51,10 +51,10 @@ static size_t collect(const struct setup_objects *objects, int *kept, size_t cou
     return count;
 }
 
-int prelude_descriptors(const struct confinement_setup *setup, int control, const int *also,
-                        size_t also_count)
+int prelude_descriptors(const struct confinement_setup *setup, int control, int asks,
+                        const int *also, size_t also_count)
 {
-    int kept[SETUP_OBJECTS_MAX + 1 + PRELUDE_ALSO_MAX];
+    int kept[SETUP_OBJECTS_MAX + 2 + PRELUDE_ALSO_MAX];
     size_t count = 0;
 
     count = collect(&setup->grants, kept, count);
@@ -63,6 +63,7 @@ int prelude_descriptors(const struct confinement_setup *setup, int control, cons
     count = collect(&setup->hidden, kept, count);
     count = collect(&setup->guarded, kept, count);
     kept[count++] = control;
+    kept[count++] = asks;
     for (size_t i = 0; i < also_count && i < PRELUDE_ALSO_MAX; i++)
         if (also[i] >= 0)
             kept[count++] = also[i];

@@ -9,11 +9,11 @@
 
 struct confinement_setup;
 
-/* Closes every descriptor but `control`, those of `also` (-1: none; at most PRELUDE_ALSO_MAX) and the
- * setup's own; 0, 1 and 2 become /dev/null. Returns 0 or a negative errno. */
+/* Closes every descriptor but the two sockets, those of `also` (-1: none; at most PRELUDE_ALSO_MAX) and
+ * the setup's own; 0, 1 and 2 become /dev/null. Returns 0 or a negative errno. */
 #define PRELUDE_ALSO_MAX 8
-int prelude_descriptors(const struct confinement_setup *setup, int control, const int *also,
-                        size_t also_count);
+int prelude_descriptors(const struct confinement_setup *setup, int control, int asks,
+                        const int *also, size_t also_count);
 
 /* A session of its own without a terminal, every signal at its default and blocked (a stop of the
  * whole service must not take the workers before their calls), subreaper of what it will start, out

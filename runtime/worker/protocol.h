@@ -1,4 +1,6 @@
-/* What the broker's side (worker.c) and the worker process (serve.c) say over the control socket.
+/* What the broker's side (worker.c) and the worker process (serve.c, ahead.c) say to each other. Calls
+ * go over a socket of their own, so that the child that waits for one and the worker never read what
+ * is the other's; orders and reports go over the control socket.
  *
  * Two images of one program speak this, and after a re-exec of the broker two versions of it may:
  * orders and reports keep their form within one WORKER_PROTOCOL. Calls are only ever given by the
@@ -22,11 +24,19 @@ struct worker_ask {
     uint16_t has_directory;
     uint16_t tells_start;
     uint32_t argument_count, environment_count, grant_count;
-    uint32_t bytes; /* of the shared memory: arguments, environment, path, directory's path, NUL each */
+    uint32_t bytes; /* of text: arguments, environment, path, directory's path, a NUL after each */
     uint8_t grant_access[WORKER_GRANTS_MAX];
 };
 
 #define ASK_DESCRIPTORS_MAX (5u + WORKER_GRANTS_MAX)
+
+/* The memory that both share, at most WORKER_MEMORY_BYTES. */
+struct worker_memory {
+    struct file_identity executable;
+    char text[]; /* `bytes` of it, see above */
+};
+
+#define WORKER_MEMORY_BYTES (sizeof(struct worker_memory) + WORKER_BYTES_MAX)
 
 /* Worker to broker. */
 struct worker_telling {

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/worker/kernel_call.h"
+
 bool seccomp_is_available(void)
 {
     /* With a program that cannot be read the kernel says EFAULT if it would have read one. */
@@ -21,5 +23,5 @@ int seccomp_load(const struct policy_filter *filter)
         .len = filter->count,
         .filter = (struct sock_filter *)(uintptr_t)filter->program,
     };
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+    return (int)kernel_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, KERNEL_POINTER(&program));
 }

@@ -12,7 +12,7 @@
 bool seccomp_is_available(void);
 
 /* Puts the calling process, and all that come of it, under the filter, for good. Needs no_new_privs
- * or CAP_SYS_ADMIN. Returns 0 or a negative errno. */
+ * or CAP_SYS_ADMIN. Returns 0 or a negative errno; leaves errno alone. */
 int seccomp_load(const struct policy_filter *filter);
 
 #endif

@@ -29,7 +29,9 @@
 
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
+#include "runtime/worker/ahead.h"
 #include "runtime/worker/apply.h"
+#include "runtime/worker/ask.h"
 #include "runtime/worker/cgroup.h"
 #include "runtime/worker/limits.h"
 #include "runtime/worker/namespaces.h"
@@ -46,12 +48,19 @@
 #define KILL_AGAIN_MIN_MS 1u
 #define KILL_AGAIN_MAX_MS 100u
 
+/* Orders about a call that has not been seen yet: they come over another socket than the call. */
+#define EARLY_LOOK_MS 1
+struct early {
+    uint64_t call; /* 0: there are none */
+    uint64_t signals; /* bit N: signal N */
+    bool kill_group, kill_tree;
+};
+
 struct serving {
     const struct policy *policy;
     const struct confinement_setup *setup;
-    int control; /* to the broker */
+    int control; /* to the broker: orders and reports */
     int signals; /* signalfd of SIGCHLD */
-    char *memory;
     int failed; /* errno of the worker's own set-up; 0: it serves */
     int directory_lost; /* errno: it has no working directory for calls that bring none */
     bool broker_gone;
@@ -65,14 +74,16 @@ struct serving {
     bool leader_ended;
     bool killing; /* until nothing is left */
     uint32_t kill_again_ms;
+    struct early early;
 
     struct limits limits; /* of each child */
     struct cgroup cgroup;
     struct supervisor supervisor;
     struct tree tree;
     struct rulesets rulesets;
-    char *arguments[WORKER_ARGUMENTS_MAX + 1];
-    char *environment[WORKER_ENVIRONMENT_MAX + 1];
+    struct ahead ahead; /* also: what a call's child is made with, whoever clones it */
+    bool goes_ahead;    /* a child is cloned ahead of each call */
+    bool asks_ended;    /* no call comes any more */
     char stack[SPAWN_STACK_BYTES] __attribute__((aligned(16)));
 };
 
@@ -181,6 +192,14 @@ static bool call_is_over(struct serving *serving, size_t left)
     return tree_reap_all();
 }
 
+/* The child that took the call ended before it was another program: so it has no descendants. */
+static void call_fail(struct serving *serving)
+{
+    tree_reap_all();
+    call_end(serving);
+    tell_failed(serving, serving->ahead.spawn.stage, serving->ahead.spawn.failure);
+}
+
 /* Looks after the running call: called whenever a child may have changed, or a kill is under way. */
 static void call_tend(struct serving *serving)
 {
@@ -190,6 +209,10 @@ static void call_tend(struct serving *serving)
     if (serving->killing)
         tree_kill(&serving->tree, serving->leader);
     bool ends_now = !serving->leader_ended && leader_has_ended(serving, &ended, &usage);
+    if (ends_now && serving->ahead.spawn.stage != STAGE_NONE) {
+        call_fail(serving);
+        return;
+    }
     if (ends_now)
         serving->leader_ended = true;
     if (!serving->leader_ended && !serving->killing) {
@@ -214,46 +237,6 @@ static void call_tend(struct serving *serving)
 
 /* ---- a call that begins ---------------------------------------------------------------------- */
 
-/* The next string in the shared memory; NULL when there is none before `end`. */
-static char *string_take(char **at, const char *end)
-{
-    char *string = *at;
-    char *nul = string < end ? memchr(string, '\0', (size_t)(end - string)) : NULL;
-    if (!nul)
-        return NULL;
-    *at = nul + 1;
-    return string;
-}
-
-static bool strings_take(char **at, const char *end, char **into, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (!(into[i] = string_take(at, end)))
-            return false;
-    into[count] = NULL;
-    return true;
-}
-
-/* Fills the vectors from the shared memory. The broker has checked all of this; a mistake there must
- * not become a wrong command line here. */
-static bool ask_unpack(struct serving *serving, const struct worker_ask *ask, const char **path,
-                       const char **directory)
-{
-    if (ask->rule >= serving->policy->rule_count || ask->argument_count == 0 ||
-        ask->argument_count > WORKER_ARGUMENTS_MAX ||
-        ask->environment_count > WORKER_ENVIRONMENT_MAX || ask->bytes > WORKER_BYTES_MAX ||
-        serving->policy->rules[ask->rule].confinement != serving->setup->confinement)
-        return false;
-    char *at = serving->memory;
-    const char *end = at + ask->bytes;
-    if (!strings_take(&at, end, serving->arguments, ask->argument_count) ||
-        !strings_take(&at, end, serving->environment, ask->environment_count) ||
-        !(*path = string_take(&at, end)) ||
-        (ask->has_directory && !(*directory = string_take(&at, end))))
-        return false;
-    return at == end;
-}
-
 /* In a mount namespace of its own the worker opens by path what the broker opened, and sees that it
  * is the same. Replaces the descriptor. */
 static int move_inside(int *descriptor, const char *path)
@@ -266,8 +249,30 @@ static int move_inside(int *descriptor, const char *path)
     return 0;
 }
 
-static void call_spawn(struct serving *serving, struct spawn *spawn, bool tells_start)
+/* A call that runs from now on. What was ordered before it was seen is done now. */
+static void call_running(struct serving *serving, pid_t leader)
 {
+    const struct early early = serving->early;
+
+    serving->running = true;
+    serving->leader = leader;
+    serving->leader_ended = false;
+    serving->killing = false;
+    serving->early.call = 0;
+    if (early.call != serving->call)
+        return;
+    for (int signal = 1; signal < 64; signal++)
+        if (early.signals >> signal & 1)
+            group_signal(serving, signal);
+    if (early.kill_group)
+        group_signal(serving, SIGKILL);
+    if (early.kill_tree)
+        kill_everything(serving);
+}
+
+static void call_spawn(struct serving *serving, bool tells_start)
+{
+    struct spawn *spawn = &serving->ahead.spawn;
     pid_t pid = spawn_child(spawn, serving->stack);
     supervisor_take(&serving->supervisor);
     if (spawn->stage != STAGE_NONE) {
@@ -278,76 +283,88 @@ static void call_spawn(struct serving *serving, struct spawn *spawn, bool tells_
         tell_failed(serving, spawn->stage, spawn->failure);
         return;
     }
-    serving->running = true;
-    serving->leader = pid;
-    serving->leader_ended = false;
-    serving->killing = false;
     if (tells_start)
         tell(serving, (struct worker_report){.kind = REPORT_STARTED, .pid = pid}, false);
+    call_running(serving, pid);
+}
+
+/* Replaces what the broker opened by what the worker's own mounts have there, and says what failed
+ * where. */
+static int call_move_inside(const struct worker_ask *ask, const struct ask_text *text,
+                            int *descriptors, enum worker_stage *stage)
+{
+    *stage = STAGE_EXEC;
+    int status = move_inside(&descriptors[3], text->path);
+    if (status < 0 || !ask->has_directory)
+        return status;
+    *stage = STAGE_DIRECTORY;
+    return move_inside(&descriptors[4], text->directory);
 }
 
 /* `descriptors`: [input, output, error, executable, directory if any, grants]. */
 static void call_begin(struct serving *serving, const struct worker_ask *ask, int *descriptors)
 {
-    const char *path = NULL, *directory = NULL;
-    struct spawn spawn = {
-        .setup = serving->setup,
-        .limits = &serving->limits,
-        .supervisor = &serving->supervisor,
-        .input = descriptors[0],
-        .output = descriptors[1],
-        .error = descriptors[2],
-        .directory = -1,
-        .ruleset = -1,
-        .arguments = serving->arguments,
-        .environment = serving->environment,
-        .worker = serving->tree.self,
-    };
-    if (!ask_unpack(serving, ask, &path, &directory)) {
+    struct ahead *ahead = &serving->ahead;
+    struct spawn *spawn = &ahead->spawn;
+    enum worker_stage stage;
+
+    if (!ask_unpack(ask, serving->policy, serving->setup, ahead->memory, &ahead->text)) {
         tell_failed(serving, STAGE_INTERNAL, EPROTO);
         return;
     }
-    spawn.attributes = serving->attributes = serving->policy->rules[ask->rule].attributes;
-    int status = 0;
     if (!ask->has_directory && serving->directory_lost != 0) {
         tell_failed(serving, STAGE_DIRECTORY, serving->directory_lost);
         return;
     }
-    if (namespaces_has_mounts(serving->setup)) {
-        status = move_inside(&descriptors[3], path);
-        if (status < 0) {
-            tell_failed(serving, STAGE_EXEC, -status);
-            return;
-        }
-        if (ask->has_directory)
-            status = move_inside(&descriptors[4], directory);
-        if (status < 0) {
-            tell_failed(serving, STAGE_DIRECTORY, -status);
-            return;
-        }
+    int status = 0;
+    if (namespaces_has_mounts(serving->setup))
+        status = call_move_inside(ask, &ahead->text, descriptors, &stage);
+    if (status < 0) {
+        tell_failed(serving, stage, -status);
+        return;
     }
-    spawn.executable = descriptors[3];
-    spawn.path = path;
-    if (ask->has_directory)
-        spawn.directory = descriptors[4];
     bool kept;
-    status = rulesets_for_call(&serving->rulesets, serving->setup, spawn.executable,
+    status = rulesets_for_call(&serving->rulesets, serving->setup, descriptors[3],
                                descriptors + 4 + ask->has_directory, ask->grant_access,
-                               ask->grant_count, &spawn.ruleset, &kept);
+                               ask->grant_count, &spawn->ruleset, &kept);
     if (status < 0) {
         tell_failed(serving, STAGE_CONFINE, -status);
         return;
     }
-    call_spawn(serving, &spawn, ask->tells_start);
+    serving->attributes = serving->policy->rules[ask->rule].attributes;
+    spawn_describe(spawn, serving->attributes, descriptors,
+                   ask->has_directory ? descriptors[4] : -1, &ahead->text);
+    call_spawn(serving, ask->tells_start);
     if (!kept)
-        descriptor_close(&spawn.ruleset);
+        descriptor_close(&spawn->ruleset);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
+static void order_keep(struct serving *serving, const struct worker_ask *ask)
+{
+    struct early *early = &serving->early;
+
+    if (early->call != ask->call)
+        *early = (struct early){.call = ask->call};
+    if (ask->kind == ASK_SIGNAL && ask->signal > 0 && ask->signal < 64)
+        early->signals |= (uint64_t)1 << ask->signal;
+    else if (ask->kind == ASK_KILL_GROUP)
+        early->kill_group = true;
+    else if (ask->kind == ASK_KILL_TREE)
+        early->kill_tree = true;
+}
+
+/* An order about a call that has ended does nothing. The broker gives none about a call that it has not
+ * given, and one call at a time: while none runs, an order about another than the last one is about
+ * the one that comes. */
 static void order_take(struct serving *serving, const struct worker_ask *ask)
 {
-    if (!serving->running || (ask->call != 0 && ask->call != serving->call))
+    bool is_current = ask->call == 0 || ask->call == serving->call;
+
+    if (!serving->running && !is_current)
+        order_keep(serving, ask);
+    if (!serving->running || !is_current)
         return;
     if (ask->kind == ASK_SIGNAL)
         group_signal(serving, ask->signal);
@@ -396,7 +413,8 @@ static void call_take(struct serving *serving, const struct worker_ask *ask,
         call_begin(serving, ask, message->descriptors);
 }
 
-static void ask_take(struct serving *serving)
+/* Takes a call that no child waited for, or that the child could not take. False if there was none. */
+static bool ask_take(struct serving *serving)
 {
     struct worker_ask ask = {0};
     int descriptors[ASK_DESCRIPTORS_MAX];
@@ -404,33 +422,95 @@ static void ask_take(struct serving *serving)
                               .capacity = sizeof ask,
                               .descriptors = descriptors,
                               .wanted = ASK_DESCRIPTORS_MAX};
-    enum message_result result = message_receive(serving->control, &message);
-    bool understood = ask.protocol == WORKER_PROTOCOL && message.length == sizeof ask;
+    enum message_result result = message_receive(serving->ahead.asks, &message);
+    bool understood = ask.protocol == WORKER_PROTOCOL && message.length == sizeof ask &&
+                      ask.kind == ASK_CALL;
 
     switch (result) {
     case MESSAGE_NONE:
-        return;
+    case MESSAGE_TOO_LONG: /* not of this protocol */
+        return false;
     case MESSAGE_DESCRIPTORS_LOST:
     case MESSAGE_TOO_MANY:
-        if (understood && ask.kind == ASK_CALL && !serving->running) {
+        if (understood) {
             serving->call = ask.call;
             tell_failed(serving, STAGE_INTERNAL, EMFILE);
         }
+        return understood;
+    case MESSAGE_RECEIVED:
+        if (understood)
+            call_take(serving, &ask, &message);
+        descriptors_close(descriptors, message.count);
+        return understood;
+    case MESSAGE_END:
+        serving->asks_ended = true;
+        return false;
+    case MESSAGE_FAILED: /* a call may be there for good */
+        broker_lost(serving);
+        return false;
+    }
+    return false;
+}
+
+static void control_take(struct serving *serving)
+{
+    struct worker_ask ask = {0};
+    struct message message = {.buffer = &ask, .capacity = sizeof ask};
+
+    switch (message_receive(serving->control, &message)) {
+    case MESSAGE_NONE:
+    case MESSAGE_DESCRIPTORS_LOST:
+    case MESSAGE_TOO_MANY:
+    case MESSAGE_TOO_LONG: /* not of this protocol */
         return;
     case MESSAGE_RECEIVED:
-        if (understood && ask.kind == ASK_CALL)
-            call_take(serving, &ask, &message);
-        else if (understood)
+        if (ask.protocol == WORKER_PROTOCOL && message.length == sizeof ask)
             order_take(serving, &ask);
-        descriptors_close(descriptors, message.count);
-        return;
-    case MESSAGE_TOO_LONG: /* not of this protocol */
         return;
     case MESSAGE_END:
     case MESSAGE_FAILED:
         broker_lost(serving);
         return;
     }
+}
+
+/* Looks what the child that waits has come to. `may_have_ended`: a child has changed. */
+static void ahead_tend(struct serving *serving, bool may_have_ended)
+{
+    struct ahead *ahead = &serving->ahead;
+
+    if (ahead->pid == 0 || (ahead_state(ahead) != AHEAD_TOOK &&
+                            (!may_have_ended || !ahead_has_ended(ahead))))
+        return;
+    /* Of one that has ended, the state stays as it is. */
+    enum ahead_state state = ahead_state(ahead);
+    pid_t pid = ahead->pid;
+    ahead->pid = 0;
+    if (state == AHEAD_TOOK) {
+        serving->call = ahead->ask.call;
+        serving->attributes = ahead->spawn.attributes;
+        call_running(serving, pid);
+        return;
+    }
+    tree_reap_all();
+    if (state == AHEAD_LAST)
+        serving->asks_ended = true;
+    else if (state == AHEAD_UNABLE)
+        serving->goes_ahead = false;
+    else if (state != AHEAD_WAITS && !ask_take(serving) && state == AHEAD_TAKES) {
+        /* Killed with a call in its hands. */
+        serving->call = ahead->ask.call;
+        tell_failed(serving, STAGE_INTERNAL, ECHILD);
+    }
+}
+
+/* Nobody waits for the next call, and a child could. The first call of a worker is its own to take,
+ * so that there is a ruleset for those that follow. */
+static bool wants_child_ahead(const struct serving *serving)
+{
+    return serving->goes_ahead && !serving->running && serving->ahead.pid == 0 &&
+           !serving->asks_ended && !serving->broker_gone &&
+           rulesets_are_ready(&serving->rulesets, serving->setup);
 }
 
 /* How long to wait for the next event, in poll's terms. */
@@ -443,6 +523,8 @@ static int patience(struct serving *serving)
             serving->kill_again_ms = KILL_AGAIN_MAX_MS;
         return wait;
     }
+    if (serving->early.call != 0 && !serving->running)
+        return EARLY_LOOK_MS;
     if (!serving->broker_gone)
         return -1;
     uint64_t now = clock_monotonic_ms();
@@ -474,41 +556,54 @@ static bool call_outlives_broker(struct serving *serving)
 static void children_tend(struct serving *serving)
 {
     struct signalfd_siginfo ignored[8];
+    ahead_tend(serving, true);
     if (serving->running)
         call_tend(serving);
     while (read(serving->signals, ignored, sizeof ignored) == (ssize_t)sizeof ignored)
         continue;
+    ahead_tend(serving, true);
     if (serving->running && !serving->killing)
         call_tend(serving);
 }
 
 static _Noreturn void serve(struct serving *serving)
 {
-    struct pollfd events[] = {{.fd = serving->control, .events = POLLIN},
-                              {.fd = serving->signals, .events = POLLIN},
-                              {.fd = -1, .events = POLLIN}};
+    enum { CONTROL, SIGNALS, LISTENER, ASKS, SOURCES };
+    struct pollfd events[SOURCES] = {[SIGNALS] = {.fd = serving->signals}};
 
+    for (int i = 0; i < SOURCES; i++)
+        events[i].events = POLLIN;
     while (!serving->broker_gone || call_outlives_broker(serving)) {
-        events[0].fd = serving->broker_gone ? -1 : serving->control;
-        events[2].fd = serving->supervisor.listener;
-        int count = poll(events, 3, patience(serving));
+        if (wants_child_ahead(serving) && ahead_start(&serving->ahead, serving->stack) < 0)
+            serving->ahead.pid = 0; /* then the worker takes the next call itself */
+        bool takes_calls =
+            !serving->running && serving->ahead.pid == 0 && !serving->asks_ended;
+        events[CONTROL].fd = serving->broker_gone ? -1 : serving->control;
+        events[LISTENER].fd = serving->supervisor.listener;
+        events[ASKS].fd = takes_calls && !serving->broker_gone ? serving->ahead.asks : -1;
+        int count = poll(events, SOURCES, patience(serving));
         if (count < 0 && errno != EINTR)
             break;
-        bool child_changed = count > 0 && events[1].revents;
+        bool child_changed = count > 0 && events[SIGNALS].revents;
         if (child_changed)
             children_tend(serving);
-        if (count > 0 && events[2].revents)
+        else
+            ahead_tend(serving, false);
+        if (count > 0 && events[LISTENER].revents)
             supervisor_answer(&serving->supervisor);
-        if (count > 0 && events[0].revents)
+        if (count > 0 && events[ASKS].revents)
             ask_take(serving);
+        if (count > 0 && events[CONTROL].revents)
+            control_take(serving);
         if (serving->running && serving->killing && !child_changed)
             call_tend(serving);
     }
+    ahead_stop(&serving->ahead);
     _exit(0);
 }
 
 _Noreturn void worker_serve(const struct policy *policy, const struct confinement_setup *setup,
-                            int control, char *memory)
+                            int control, int asks, struct worker_memory *memory)
 {
     pid_t broker = getppid();
     struct serving *serving = mmap(NULL, sizeof *serving, PROT_READ | PROT_WRITE,
@@ -518,9 +613,18 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     serving->policy = policy;
     serving->setup = setup;
     serving->control = control;
-    serving->memory = memory;
+    serving->ahead = (struct ahead){
+        .asks = asks,
+        .policy = policy,
+        .rulesets = &serving->rulesets,
+        .memory = memory,
+        .spawn = {.setup = setup,
+                  .limits = &serving->limits,
+                  .supervisor = &serving->supervisor,
+                  .attributes = policy->rules[0].attributes},
+    };
     int in_group = cgroup_enter(setup->host, &setup->confinement->limits, &serving->cgroup);
-    int status = prelude_descriptors(setup, control, serving->cgroup.files, CGROUP_FILES);
+    int status = prelude_descriptors(setup, control, asks, serving->cgroup.files, CGROUP_FILES);
     if (status < 0)
         _exit(1); /* no control socket to say it on: the broker sees the end */
     status = in_group < 0 ? in_group : prelude_process();
@@ -534,5 +638,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     if (status == 0)
         status = confinement_enter(setup, broker, &serving->tree, &serving->directory_lost);
     serving->failed = -status;
+    serving->ahead.spawn.worker = serving->tree.self;
+    serving->goes_ahead = status == 0 && ahead_is_possible(&serving->ahead.spawn);
     serve(serving);
 }

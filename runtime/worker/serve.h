@@ -7,11 +7,12 @@
 #include "runtime/include/policy.h"
 
 struct confinement_setup;
+struct worker_memory;
 
-/* Serves calls until the broker closes its end of `control`; then the process exits. `memory` is
- * shared with the broker, WORKER_BYTES_MAX bytes. Every descriptor but `control` and those of
- * `setup` is closed. */
+/* Serves calls that come over `asks` until the broker closes its end of `control`; then the process
+ * exits. `memory` is shared with the broker, WORKER_MEMORY_BYTES. Every descriptor but those two and
+ * those of `setup` is closed. */
 _Noreturn void worker_serve(const struct policy *policy, const struct confinement_setup *setup,
-                            int control, char *memory);
+                            int control, int asks, struct worker_memory *memory);
 
 #endif

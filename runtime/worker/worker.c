@@ -61,41 +61,46 @@ static pid_t process_fork(const struct confinement_setup *setup, int *pidfd)
 int worker_start(const struct policy *policy, uint32_t confinement,
                  const struct confinement_setup *setup, struct worker *worker)
 {
-    int control[2];
+    int control[2], asks[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0)
         return -errno;
-    cleanup_fd int ours = control[0];
-    cleanup_fd int theirs = control[1];
-    int status = descriptor_set_nonblocking(ours);
+    cleanup_fd int our_control = control[0];
+    cleanup_fd int their_control = control[1];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, asks) < 0)
+        return -errno;
+    cleanup_fd int our_asks = asks[0];
+    cleanup_fd int their_asks = asks[1];
+    int status = descriptor_set_nonblocking(our_control);
     if (status < 0)
         return status;
 
-    char *memory = mmap(NULL, WORKER_BYTES_MAX, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct worker_memory *memory = mmap(NULL, WORKER_MEMORY_BYTES, PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return -errno;
 
     int pidfd = -1;
     pid_t pid = process_fork(setup, &pidfd);
     if (pid == 0)
-        worker_serve(policy, setup, theirs, memory);
+        worker_serve(policy, setup, their_control, their_asks, memory);
     if (pid < 0) {
-        munmap(memory, WORKER_BYTES_MAX);
+        munmap(memory, WORKER_MEMORY_BYTES);
         return (int)pid;
     }
     /* A later worker has no business with this one's calls. */
-    if (madvise(memory, WORKER_BYTES_MAX, MADV_DONTFORK) < 0) {
+    if (madvise(memory, WORKER_MEMORY_BYTES, MADV_DONTFORK) < 0) {
         status = -errno;
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         descriptor_close(&pidfd);
-        munmap(memory, WORKER_BYTES_MAX);
+        munmap(memory, WORKER_MEMORY_BYTES);
         return status;
     }
     *worker = (struct worker){
         .pid = pid,
         .pidfd = pidfd,
-        .control = descriptor_steal(&ours),
+        .control = descriptor_steal(&our_control),
+        .asks = descriptor_steal(&our_asks),
         .confinement = confinement,
         .memory = memory,
     };
@@ -107,6 +112,7 @@ void worker_adopt(struct worker *worker, pid_t pid, int pidfd, int control, uint
     *worker = (struct worker){.pid = pid,
                               .pidfd = pidfd,
                               .control = control,
+                              .asks = -1,
                               .call = call,
                               .confinement = UINT32_MAX,
                               .busy = true};
@@ -136,9 +142,11 @@ static void pack(struct packing *packing, const char *bytes, size_t length)
     }
 }
 
-static int pack_call(char *memory, const struct worker_call *call, uint32_t *bytes)
+static int pack_call(struct worker_memory *memory, const struct worker_call *call, uint32_t *bytes)
 {
-    struct packing packing = {.memory = memory};
+    struct packing packing = {.memory = memory->text};
+
+    memory->executable = call->identity;
 
     for (uint32_t i = 0; i < call->argument_count; i++)
         pack(&packing, call->arguments[i].bytes, call->arguments[i].length);
@@ -151,11 +159,10 @@ static int pack_call(char *memory, const struct worker_call *call, uint32_t *byt
     return packing.status;
 }
 
-static int ask_send(const struct worker *worker, const struct worker_ask *ask,
-                    const int *descriptors, size_t count)
+static int ask_send(int socket, const struct worker_ask *ask, const int *descriptors, size_t count)
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)ask, .iov_len = sizeof *ask};
-    int status = message_send(worker->control, &part, 1, descriptors, count);
+    int status = message_send(socket, &part, 1, descriptors, count);
     return status == -ECONNRESET ? -EPIPE : status;
 }
 
@@ -191,7 +198,7 @@ int worker_run(struct worker *worker, const struct policy *policy, const struct 
     }
     int status = pack_call(worker->memory, call, &ask.bytes);
     if (status == 0)
-        status = ask_send(worker, &ask, descriptors, count);
+        status = ask_send(worker->asks, &ask, descriptors, count);
     if (status < 0)
         return status;
     worker->busy = true;
@@ -214,7 +221,7 @@ int worker_order(struct worker *worker, enum worker_order order, int signal)
         .call = worker->call,
         .signal = signal,
     };
-    return ask_send(worker, &ask, NULL, 0);
+    return ask_send(worker->control, &ask, NULL, 0);
 }
 
 /* ---- taking reports -------------------------------------------------------------------------- */
@@ -225,7 +232,7 @@ static void worker_idle(struct worker *worker, struct worker_report *report)
     worker->idle_follows = false;
     worker->busy = false;
     if (worker->memory && worker->bytes > MEMORY_KEPT)
-        madvise(worker->memory, WORKER_BYTES_MAX, MADV_REMOVE); /* a saving, no more */
+        madvise(worker->memory, WORKER_MEMORY_BYTES, MADV_REMOVE); /* a saving, no more */
 }
 
 int worker_receive(struct worker *worker, struct worker_report *report)
@@ -256,8 +263,9 @@ int worker_receive(struct worker *worker, struct worker_report *report)
 void worker_close(struct worker *worker)
 {
     descriptor_close(&worker->control);
+    descriptor_close(&worker->asks);
     descriptor_close(&worker->pidfd);
     if (worker->memory)
-        munmap(worker->memory, WORKER_BYTES_MAX);
+        munmap(worker->memory, WORKER_MEMORY_BYTES);
     worker->memory = NULL;
 }

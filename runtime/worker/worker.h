@@ -2,12 +2,13 @@
  *
  * The broker forks a worker per confinement profile on demand (worker_start). The worker applies what
  * does not depend on a call (seccomp filter, namespaces), becomes a subreaper, and then serves calls
- * that come over its control socket: it clones the child (CLONE_VM | CLONE_VFORK), tells the broker
- * its pid or why exec failed, waits, tells the exit status, and goes on reaping until nothing that
- * the call started is left.
+ * that come over its socket for calls. A child is cloned ahead of each and waits for it where the
+ * confinement lets it (ahead.h); else the worker takes the call and clones (CLONE_VFORK). It tells the
+ * broker why exec failed, or waits, tells the exit status, and goes on reaping until nothing that the
+ * call started is left.
  *
- * The broker's side (struct worker and the functions below) never blocks. It owns the control
- * socket, the worker's pidfd and the shared memory until worker_close. A worker survives the
+ * The broker's side (struct worker and the functions below) never blocks. It owns its ends of the
+ * sockets, the worker's pidfd and the shared memory until worker_close. A worker survives the
  * broker's own re-exec: hand over pid, pidfd and control (clear their close-on-exec flags), put them
  * into a struct worker with worker_adopt, and the reports keep coming; only worker_receive,
  * worker_order and worker_close may be used on an adopted worker, and end it once it is idle. What
@@ -34,20 +35,28 @@
 #define WORKER_BYTES_MAX ((size_t)2 * 1024 * 1024) /* argv, environment and paths, each with its NUL */
 #define WORKER_GRANTS_MAX 64u
 
+struct worker_memory;     /* protocol.h */
 struct confinement_setup; /* what was made once at start for a confinement: runtime/worker/confinement.h */
 
 struct worker {
     pid_t pid;
     int pidfd;   /* readable when the worker itself has ended */
     int control; /* SOCK_SEQPACKET, non-blocking, this end is the broker's; poll it for reports */
+    int asks;    /* the same, for calls alone; -1 when adopted */
     uint32_t confinement; /* index into policy.confinements */
     uint32_t calls;       /* started so far */
     bool busy;            /* between worker_run and REPORT_IDLE */
     /* the module's own */
     bool idle_follows;
     uint64_t call;
-    char *memory;   /* shared with the worker; NULL when adopted */
+    struct worker_memory *memory; /* shared with the worker; NULL when adopted */
     uint32_t bytes; /* of it, used by the latest call */
+};
+
+/* Which file an executable is, and as of when: what fstat(2) said of it. */
+struct file_identity {
+    uint64_t device, inode;
+    int64_t changed_s, changed_ns; /* its status */
 };
 
 /* One call, as the broker hands it to a worker. Every descriptor stays the broker's (the worker gets
@@ -57,6 +66,7 @@ struct worker_call {
     uint32_t rule;         /* index into policy.rules */
     int input, output, error; /* become 0, 1, 2 */
     int executable;        /* O_PATH or readable descriptor of what runs (execveat) */
+    struct file_identity identity; /* of it: what was built for that file is used again */
     const char *path;      /* its resolved absolute path: for scripts, and inside mount namespaces */
     int directory;         /* O_PATH descriptor of the working directory, or -1: the broker's */
     const char *directory_path; /* its absolute path; NULL exactly when directory is -1 */

@@ -38,7 +38,7 @@ def start_limited(compile_rules, home):
         broker.kill()
 
 
-@pytest.mark.parametrize("limit", [20, 22, 24, 26, 28, 32])
+@pytest.mark.parametrize("limit", [22, 24, 26, 28, 30, 34])
 def test_descriptors_run_out_while_calls_run(start_limited, home, limit):
     """At each limit another step is the one that fails. None of them ends the broker or leaks."""
     broker = start_limited(SH, preexec=limits(NOFILE=limit))

@@ -22,9 +22,13 @@ MAGIC, VERSION, CALL = 0x534C4358, 2, 1
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8"}
 
 
-def compile_rules(folder, text):
+# Without children that wait beside their worker: valgrind cannot follow those.
+COUNTED = BUILD / "cost" / "runtime"
+
+
+def compile_rules(folder, text, *options):
     (folder / "cost.rules").write_text(text.replace("@FOLDER", str(folder)))
-    subprocess.run([SLUICEC, folder / "cost.rules", "-o", folder / "broker"], check=True)
+    subprocess.run([SLUICEC, *options, folder / "cost.rules", "-o", folder / "broker"], check=True)
     return folder / "broker"
 
 
@@ -160,7 +164,7 @@ def callgrind_or_skip():
 
 def counted_instructions(folder, rules, argv, calls):
     folder.mkdir()
-    broker = compile_rules(folder, rules)
+    broker = compile_rules(folder, rules, "--runtime", COUNTED)
     served = Served(folder, broker, ["valgrind", "-q", "--tool=callgrind",
                                      f"--callgrind-out-file={folder}/counts.%p"])
     for _ in range(calls):

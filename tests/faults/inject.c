@@ -105,19 +105,20 @@ static struct fault_site *site_find(uint32_t role, uint32_t place, uint32_t numb
     return NULL;
 }
 
-/* Counts a call. True if it is to fail: errno is set, to 0 for one that is to be short. */
-static bool fails_now(const char *name, uint32_t number, const void *returns_to)
+/* Counts a call. Whether it is to fail: with map->error, which is 0 for one that is to be short. Leaves
+ * errno alone once the map is there: a child that waits on its worker's memory comes here beside it. */
+static bool is_due(const char *name, uint32_t number, const void *returns_to)
 {
     int saved = errno;
 
-    if (!looked_for)
+    if (!looked_for) {
         map_find();
-    errno = saved;
+        errno = saved;
+    }
     if (!map)
         return false;
     uint32_t place = (uint32_t)((const char *)returns_to - image_start);
     uint32_t role = own_role == ROLE_FORKED && pid_now() != own_pid ? ROLE_CHILD : own_role;
-    errno = saved;
     struct fault_site *site = site_find(role, place, number, name);
     if (site)
         __atomic_add_fetch(&site->count, 1, __ATOMIC_SEQ_CST);
@@ -128,8 +129,16 @@ static bool fails_now(const char *name, uint32_t number, const void *returns_to)
     if (seen < map->first || seen - map->first >= map->length)
         return false;
     __atomic_add_fetch(&map->fired, 1, __ATOMIC_SEQ_CST);
-    errno = map->error;
     return true;
+}
+
+/* The same, with errno set when it is. */
+static bool fails_now(const char *name, uint32_t number, const void *returns_to)
+{
+    bool due = is_due(name, number, returns_to);
+    if (due)
+        errno = map->error;
+    return due;
 }
 
 /* Whoever collects a process that crashed says so: no scenario's own program ends like this. */
@@ -376,4 +385,14 @@ long fault_syscall(long number, ...)
     if (number == SYS_waitid)
         information_see((int)result, (const siginfo_t *)words[2]);
     return result;
+}
+
+/* runtime/worker/kernel_call.h: the errno is in what it returns. */
+long kernel_call_words(long number, const long words[6]);
+long fault_kernel_call_words(long number, const long words[6]);
+long fault_kernel_call_words(long number, const long words[6])
+{
+    if (is_due("syscall", (uint32_t)number, HERE))
+        return map->error > 0 ? -map->error : -EIO;
+    return kernel_call_words(number, words);
 }

@@ -59,7 +59,8 @@ NUMBERED = {
     "clone": ["EAGAIN", "ENOMEM", "ENOSPC"], "rt_sigaction": ["EINVAL"], "capget": ["EPERM"],
     "capset": ["EPERM"], "getdents64": ["EIO", "ENOENT"], "waitid": ["ECHILD", "EINTR"],
     "prlimit64": ["EPERM"], "seccomp": ["ENOMEM", "EINVAL"],
-    "execveat": ["ENOMEM", "EACCES", "ETXTBSY", "ENOENT"],
+    "execveat": ["ENOMEM", "EACCES", "ETXTBSY", "ENOENT"], "execve": ["ENOMEM", "EACCES", "ETXTBSY"],
+    "recvmsg": ["EINTR", "ENOMEM", "ECONNRESET"], "dup3": ["EINTR", "EBUSY"],
     424: ["ESRCH", "EPERM"],  # pidfd_send_signal
     428: ["EMFILE", "ENOMEM"], 429: ["EPERM"],  # open_tree, move_mount
     430: ["EMFILE", "EPERM"], 431: ["ENOMEM"], 432: ["EMFILE"],  # fsopen, fsconfig, fsmount
@@ -69,9 +70,11 @@ NUMBERED = {
 }
 NAMES = {  # of numbers below 424, which differ between architectures
     "x86_64": {56: "clone", 13: "rt_sigaction", 125: "capget", 126: "capset", 217: "getdents64",
-               247: "waitid", 302: "prlimit64", 317: "seccomp", 322: "execveat"},
+               247: "waitid", 302: "prlimit64", 317: "seccomp", 322: "execveat", 47: "recvmsg",
+               292: "dup3", 59: "execve"},
     "aarch64": {220: "clone", 134: "rt_sigaction", 90: "capget", 91: "capset", 61: "getdents64",
-                95: "waitid", 261: "prlimit64", 277: "seccomp", 281: "execveat"},
+                95: "waitid", 261: "prlimit64", 277: "seccomp", 281: "execveat", 212: "recvmsg",
+                24: "dup3", 221: "execve"},
 }[os.uname().machine]
 OTHERWISE = ["EACCES", "ENOMEM"]
 

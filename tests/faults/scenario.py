@@ -256,7 +256,8 @@ class Run:
         found = collections.Counter()
         if not os.access(f"/proc/{self.process.pid}/fd", os.R_OK):
             processes = len(children_of(self.process.pid))
-            found["any"] = int(self._status()["descriptors"]) - 2 * processes
+            status = self._status()
+            found["any"] = int(status["descriptors"]) - 2 * processes - int(status["workers"])
             return found
         for name in os.listdir(f"/proc/{self.process.pid}/fd"):
             try:
@@ -264,8 +265,12 @@ class Run:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             found[re.sub(r"\[?[0-9]+\]?", "N", link.replace(str(self.home), "$HOME"))] += 1
-        workers = found.pop("anon_inode:[pidfd]", 0)
-        found["socket:N"] -= workers
+        # A socket for each process that it watches, another for each worker among those.
+        found["socket:N"] -= found.pop("anon_inode:[pidfd]", 0)
+        found["socket:N"] -= int(self._status()["workers"])
+        # Two for each helper that closes descriptors; it stays for a while.
+        names = [name_of(pid) for pid in children_of(self.process.pid)]
+        found["socket:N"] -= 2 * names.count("sluice-closer")
         return found
 
     def check_alive(self):
@@ -445,6 +450,13 @@ def children_of(pid):
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(word) for word in text.split()]
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def children_named():

@@ -382,13 +382,15 @@ class Soak:
 
     def figures(self):
         children = len(self.broker.children())
+        workers = self.broker.status()["workers"]
         descriptors = self.broker.descriptors()
         return {
             "private_kib": self.broker.private_kib(),
             "descriptors": descriptors,
             "children": children,
-            # Each worker and each capture process costs the broker two: a pidfd and a socket.
-            "own_descriptors": descriptors - 2 * children,
+            # Each worker and each capture process costs the broker a pidfd and a socket, a worker
+            # another socket.
+            "own_descriptors": descriptors - 2 * children - workers,
         }
 
     def stop(self):

@@ -873,7 +873,7 @@ static void running_out_of_descriptors_fails_one_call(void **state)
     fixture_make(&f);
     fixture_start(&f);
     assert_int_equal(fixture_shell(&f, "exit 0"), 0);
-    struct rlimit none = {.rlim_cur = 3, .rlim_max = 0}, before;
+    struct rlimit none = {.rlim_cur = 4, .rlim_max = 0}, before;
     assert_int_equal(prlimit(f.worker.pid, RLIMIT_NOFILE, NULL, &before), 0);
     none.rlim_max = before.rlim_max;
     assert_int_equal(prlimit(f.worker.pid, RLIMIT_NOFILE, &none, NULL), 0);

@@ -145,6 +145,7 @@ struct fixture_call {
     const uint8_t *grant_access;
     uint32_t grant_count;
     bool silent; /* no STARTED is asked for */
+    struct file_identity identity; /* of the executable */
 };
 
 /* Starts argv (path first, up to NULL); output and errors go to fixture->output_pipe. Returns
@@ -182,6 +183,7 @@ static int fixture_begin(struct fixture *fixture, const struct fixture_call *ext
         .output = ends[1],
         .error = ends[1],
         .executable = executable,
+        .identity = extra->identity,
         .path = path,
         .directory = directory,
         .directory_path = extra->directory,
@@ -274,6 +276,8 @@ static inline void fixture_unused(void)
     (void)fixture_make;
     (void)fixture_read_line;
     (void)fixture_shell;
+    (void)fixture_run;
+    (void)fixture_read;
 }
 
 #endif

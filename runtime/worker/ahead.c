@@ -1,0 +1,154 @@
+#define _GNU_SOURCE 1 /* clone */
+
+#include "runtime/worker/ahead.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/shared/descriptors.h"
+#include "runtime/worker/kernel_call.h"
+#include "runtime/worker/namespaces.h"
+#include "runtime/worker/supervise.h"
+
+bool ahead_is_possible(const struct spawn *spawn)
+{
+    return KERNEL_CALL_LEAVES_ERRNO && !namespaces_has_mounts(spawn->setup) &&
+           spawn->supervisor->near < 0;
+}
+
+enum ahead_state ahead_state(const struct ahead *ahead)
+{
+    return __atomic_load_n(&ahead->state, __ATOMIC_ACQUIRE);
+}
+
+/* ---- the child ------------------------------------------------------------------------------- */
+
+static void child_say(struct ahead *ahead, enum ahead_state state)
+{
+    __atomic_store_n(&ahead->state, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+static _Noreturn void child_end(struct ahead *ahead, enum ahead_state state)
+{
+    child_say(ahead, state);
+    for (;;)
+        kernel_call(SYS_exit_group, 127);
+}
+
+/* A call that it has taken and cannot run. */
+static _Noreturn void child_fail(struct ahead *ahead, int failure)
+{
+    ahead->spawn.stage = STAGE_INTERNAL;
+    ahead->spawn.failure = failure;
+    child_end(ahead, AHEAD_TOOK);
+}
+
+static long child_receive(const struct ahead *ahead, struct msghdr *header, int flags)
+{
+    long length;
+    do {
+        length = kernel_call(SYS_recvmsg, ahead->asks, KERNEL_POINTER(header), flags);
+    } while (length == -EINTR);
+    return length;
+}
+
+/* Waits for a call and looks at it, leaving it where it is. */
+static void child_await(struct ahead *ahead)
+{
+    struct iovec part = {.iov_base = &ahead->ask, .iov_len = sizeof ahead->ask};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    const struct worker_ask *ask = &ahead->ask;
+
+    long length = child_receive(ahead, &header, MSG_PEEK | MSG_TRUNC);
+    if (length == 0)
+        child_end(ahead, AHEAD_LAST);
+    if (length != sizeof *ask || ask->protocol != WORKER_PROTOCOL || ask->kind != ASK_CALL ||
+        ask->has_directory > 1 || ask->tells_start || ask->grant_count > 0 ||
+        !rulesets_find(ahead->rulesets, ahead->spawn.setup, &ahead->memory->executable,
+                       &ahead->spawn.ruleset))
+        child_end(ahead, AHEAD_MISSED);
+}
+
+/* Takes what child_await has looked at, and its descriptors. */
+static void child_take(struct ahead *ahead, int descriptors[DESCRIPTORS_MAX])
+{
+    struct descriptors_room room;
+    struct iovec part = {.iov_base = &ahead->ask, .iov_len = sizeof ahead->ask};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = room.bytes,
+                            .msg_controllen = sizeof room.bytes};
+    size_t wanted = 4u + ahead->ask.has_directory;
+
+    child_say(ahead, AHEAD_TAKES);
+    long length = child_receive(ahead, &header, MSG_CMSG_CLOEXEC);
+    if (length < 0)
+        child_end(ahead, AHEAD_MISSED);
+    size_t count = descriptors_find(room.bytes, (size_t)header.msg_controllen, descriptors);
+    if (header.msg_flags & MSG_CTRUNC)
+        child_fail(ahead, EMFILE);
+    if (length != sizeof ahead->ask || count != wanted || !ask_unpack(&ahead->ask, ahead->policy, ahead->spawn.setup,
+                                       ahead->memory, &ahead->text))
+        child_fail(ahead, EPROTO);
+}
+
+static int child_main(void *argument)
+{
+    struct ahead *ahead = argument;
+    struct spawn *spawn = &ahead->spawn;
+    int descriptors[DESCRIPTORS_MAX];
+
+    if (!spawn_prepare(spawn))
+        child_end(ahead, AHEAD_UNABLE);
+    child_await(ahead);
+    child_take(ahead, descriptors);
+    spawn_describe(spawn, ahead->policy->rules[ahead->ask.rule].attributes, descriptors,
+                   ahead->ask.has_directory ? descriptors[4] : -1, &ahead->text);
+    child_say(ahead, AHEAD_TOOK);
+    spawn_execute(spawn);
+}
+
+/* ---- the worker ------------------------------------------------------------------------------ */
+
+int ahead_start(struct ahead *ahead, void *stack)
+{
+    ahead->state = AHEAD_WAITS;
+    pid_t pid = clone(child_main, (char *)stack + SPAWN_STACK_BYTES, CLONE_VM | SIGCHLD, ahead);
+    if (pid < 0)
+        return -errno;
+    ahead->pid = pid;
+    return 0;
+}
+
+bool ahead_has_ended(const struct ahead *ahead)
+{
+    siginfo_t ended;
+    int status;
+
+    do {
+        ended.si_pid = 0;
+        status = waitid(P_PID, (id_t)ahead->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+    } while (status < 0 && errno == EINTR);
+    /* One that cannot be watched may have a call, and nobody would tell of its end. */
+    if (status < 0)
+        _exit(1);
+    return ended.si_pid != 0;
+}
+
+void ahead_stop(struct ahead *ahead)
+{
+    siginfo_t ended;
+
+    if (ahead->pid == 0)
+        return;
+    kill(ahead->pid, SIGKILL);
+    while (waitid(P_PID, (id_t)ahead->pid, &ended, WEXITED) < 0 && errno == EINTR)
+        continue;
+    ahead->pid = 0;
+}
