@@ -328,6 +328,14 @@ soak: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
 crashes: all $(BUILD)/tests/soak/load $(BUILD)/tests/soak/payload
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/soak/crashes.py $(if $(CRASHES),--crashes $(CRASHES))
 
+# Under another kernel, in a virtual machine (qemu-system-x86): what this host's does not have. KERNEL is
+# a folder with boot/vmlinuz-* and lib/modules, such as Debian's linux-image-amd64 unpacked.
+KERNEL ?= /
+GUEST_TESTS ?= tests/confinement/test_cgroups.py
+.PHONY: guest
+guest: all $(BUILD)/tests/confinement/guest_init $(BUILD)/tests/confinement/escape_runner $(BUILD)/tests/unit/test_cgroup
+	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/confinement/guest.py $(KERNEL) $(GUEST_TESTS)
+
 # An area at a time: each has helpers of its own (conftest.py, wire.py) that share no names with others'.
 end-to-end: all $(TEST_PROGRAMS) $(BUILD)/faults/runtime/libruntime-musl.a $(BUILD)/faults/preload.so $(BUILD)/cost/runtime/libruntime-musl.a
 	@failed=; for area in $(sort $(dir $(wildcard tests/*/test_*.py))); do \
