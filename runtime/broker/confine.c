@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/notice.h"
@@ -21,19 +22,39 @@
 
 struct directories {
     struct confinement_directory items[DIRECTORIES_MAX];
+    struct stat identities[DIRECTORIES_MAX]; /* of the items: each directory is there once */
     uint32_t count;
     bool too_many;
     char last[PATH_MAX]; /* most rules share their templates */
 };
 
+static bool directory_is_there(const struct directories *directories, const struct stat *identity,
+                               enum policy_access access)
+{
+    for (uint32_t i = 0; i < directories->count; i++)
+        if (directories->items[i].access == access &&
+            directories->identities[i].st_dev == identity->st_dev &&
+            directories->identities[i].st_ino == identity->st_ino)
+            return true;
+    return false;
+}
+
+/* Takes the descriptor. */
 static void directory_add(struct directories *directories, int descriptor,
                           enum policy_access access)
 {
-    if (descriptor < 0 || directories->count == DIRECTORIES_MAX) {
-        directories->too_many |= descriptor >= 0;
+    struct stat identity;
+
+    if (descriptor < 0)
+        return;
+    bool known = fstat(descriptor, &identity) == 0;
+    bool there = known && directory_is_there(directories, &identity, access);
+    if (!known || there || directories->count == DIRECTORIES_MAX) {
+        directories->too_many |= !there;
         descriptor_close(&descriptor);
         return;
     }
+    directories->identities[directories->count] = identity;
     directories->items[directories->count++] =
         (struct confinement_directory){.descriptor = descriptor, .access = access};
 }

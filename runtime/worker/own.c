@@ -153,9 +153,12 @@ static const char *files_obstacle(const struct own *own, size_t directory_count)
 {
     const struct policy *policy = own->policy;
 
-    if (own->host->landlock_abi < 2 || directory_count == 0)
+    if (own->host->landlock_abi < 2)
         return "the broker itself is not restricted in the file system: this kernel's Landlock is"
-               " too old, or its own directories are not known";
+               " too old";
+    if (directory_count == 0)
+        return "the broker itself is not restricted in the file system: its rules name more than 64"
+               " directories for audit files and programs";
     for (uint32_t i = 0; i < policy->confinement_count; i++) {
         const struct policy_confinement *confinement = policy->confinements[i];
         if (own->setups[i]->namespaces & CLONE_NEWNS)

@@ -110,6 +110,36 @@ def test_one_that_needs_more_is_refused(broker, compile_rules):
     assert broker.call("sh", "-c", "exit 3").status == 3
 
 
+def capturing(count, directory):
+    """Rules whose output goes to directory(number)."""
+    return "".join(f"echo n{number}\n  timeout = 20s\n"
+                   f"  stdoutfile = $HOME/{directory(number)}/#$call.out\n"
+                   f"  stderrfile = $HOME/errors/#$call.err\n" for number in range(count))
+
+
+def restriction_note(broker):
+    return [line for line in broker.stderr().splitlines()
+            if "not restricted in the file system" in line]
+
+
+def test_many_rules_may_share_few_directories(start_broker, home):
+    broker = start_broker(capturing(80, lambda number: f"out{number % 2}"), DEFAULTS)
+    assert restriction_note(broker) == []
+    for number in (0, 79):
+        assert broker.output("echo", f"n{number}")[1] == f"n{number}\n".encode()
+    assert (home / "out0" / "1.out").read_bytes() == b"n0\n"
+    assert (home / "out1" / "2.out").read_bytes() == b"n79\n"
+
+
+def test_more_directories_than_it_counts_leave_the_restriction_out_and_say_so(start_broker, home):
+    broker = start_broker(capturing(80, lambda number: f"out{number}"), DEFAULTS)
+    (note,) = restriction_note(broker)
+    assert "more than 64 directories" in note
+    for call, number in enumerate((0, 63, 64, 79), 1):
+        assert broker.output("echo", f"n{number}")[1] == f"n{number}\n".encode()
+        assert (home / f"out{number}" / f"{call}.out").read_bytes() == f"n{number}\n".encode()
+
+
 REACHING = "cat -- #file\n  file = @under({home}/a)\n  timeout = 20s\n"
 
 

@@ -278,6 +278,26 @@ def test_system_calls(start, escape, keys):
     fails(results, *needed)
 
 
+DYING = """
+import ctypes, os, platform, struct
+number = {"x86_64": 102, "aarch64": 174}[platform.machine()]  # getuid
+code = struct.pack("HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 0x06, 0, 0, 0x80000000, 0x06, 0, 0, 0x7fff0000)
+held = ctypes.create_string_buffer(code)
+program = struct.pack("HxxxxxxP", 4, ctypes.addressof(held))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.getuid()
+"""
+
+
+def test_a_program_that_its_own_filter_kills(start, home):
+    """No filter of a rule's kills (tests/unit/test_bpf.c looks at each of their answers)."""
+    (home / "dying.py").write_text(DYING)
+    broker = start(f"/usr/bin/python3 {home}/dying.py\n")
+    assert broker.call2("/usr/bin/python3", f"{home}/dying.py").status == 128 + signal.SIGSYS
+    assert broker.wait_event("exit")["signal"] == signal.SIGSYS
+
+
 # ---- leaving the tree ------------------------------------------------------------------------------
 
 LEAVING = r"""
