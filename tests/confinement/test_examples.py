@@ -1,4 +1,4 @@
-"""examples/agent.rules as it stands: what it allows works, in a network of its own with a name server
+"""examples/agent.rules as it stands, and the recipe for gh: what it allows works, in a network of its own with a name server
 that speaks TCP alone and a git server on port 443."""
 import shutil
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 import abilities
 import wire
 from conftest import ROOT, broker_tests
+from test_ordinary import recipe
 
 STAGE = Path(__file__).resolve().parent / "stage.py"
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -61,6 +62,24 @@ def agent(compile_rules, home, user):
     broker.kill()
 
 
+@pytest.fixture
+def staged(compile_rules, home, user):
+    """staged(rules): a broker of these rules in that network."""
+    started = []
+
+    def staged(rules):
+        home.chmod(0o755)
+        user.own(home)
+        started.append(broker_tests.Broker(
+            compile_rules(rules), home, wrapper=("unshare", "--mount", "--net", sys.executable,
+                                                 str(STAGE), str(home), str(user.uid))))
+        return started[-1]
+
+    yield staged
+    for broker in started:
+        broker.kill()
+
+
 def asked(broker, *argv, status=0):
     with wire.Output() as output:
         reply = wire.run2(broker.socket, argv, stdout=output, stderr=output)
@@ -92,3 +111,23 @@ def test_what_agent_rules_allow(agent, home):
     assert done.stdout.split() == ["second", "first"]
     assert (home / "work/.git/refs/remotes/origin/agent/one").exists()
     assert git(agent, "push", "--force", "origin", "main", status=wire.NO_RULE) == ""
+
+
+@pytest.mark.skipif(not shutil.which("gh", path="/usr/bin:/bin"), reason="gh is not installed")
+def test_recipe_gh(staged, home):
+    """With GitHub's host and port changed to what is here; the name is asked for by TCP."""
+    rules = recipe("gh ").replace("connect:53,443", "connect:53,80")
+    rules = rules.replace("GH_PAGER=cat", "GH_PAGER=cat, GH_HOST=github.localhost")
+    (home / "work").mkdir()
+    sh(home / "work", home, "git init -q .; git remote add origin https://github.localhost/o/r.git")
+    (home / ".config" / "gh").mkdir(parents=True)
+    (home / ".config" / "gh" / "hosts.yml").write_text(
+        "github.localhost:\n  oauth_token: of-the-test\n  user: someone\n  git_protocol: https\n")
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "id").write_text("secret")
+    shell = rules.replace("gh pr view #number --comments", "cat -- #number").replace(
+        "number = @int(1,999999)", "number = @abspath")
+    broker = staged(rules + "\n" + shell)
+    assert "looks right" in asked(broker, "gh", "pr", "view", "7", "--comments")
+    assert "token" in asked(broker, "cat", "--", f"{home}/.config/gh/hosts.yml")
+    assert "denied" in asked(broker, "cat", "--", f"{home}/.ssh/id", status=1)

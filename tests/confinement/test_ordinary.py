@@ -1,9 +1,14 @@
 """The other side of test_escapes.py: ordinary programs go on working under rules that confine them in
 every way at once."""
+import base64
+import hashlib
 import http.server
+import io
+import json
 import re
 import shutil
 import subprocess
+import tarfile
 import threading
 from pathlib import Path
 
@@ -253,6 +258,73 @@ def test_recipe_git(start, workspace):
     status = subprocess.run(["git", "-c", f"safe.directory={workspace}", "status", "--short"],
                             cwd=workspace, capture_output=True, text=True, check=True)
     assert "A  file\n" in status.stdout
+
+
+def package_make():
+    """What a registry serves of one package, whose scripts leave a file behind: (tarball, integrity)."""
+    files = {"package.json": json.dumps({"name": "greet", "version": "1.0.0",
+                                         "scripts": {"install": "node install.js"}}),
+             "install.js": "require('fs').writeFileSync('built', process.version)\n"
+                           "require('net').connect(+process.env.PORT || 9, '127.0.0.1')"
+                           ".on('error', e => require('fs').writeFileSync('reached', e.code))\n"}
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo("package/" + name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    digest = hashlib.sha512(data.getvalue()).digest()
+    return data.getvalue(), "sha512-" + base64.b64encode(digest).decode()
+
+
+@pytest.fixture
+def registry():
+    """A registry on the loopback with one package: (port, what its lock file says of it)."""
+    tarball, integrity = package_make()
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/greet/-/greet-1.0.0.tgz"
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(tarball) if found else 0))
+            self.end_headers()
+            self.wfile.write(tarball if found else b"")
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+    yield port, {"version": "1.0.0", "integrity": integrity, "hasInstallScript": True,
+                 "resolved": f"http://127.0.0.1:{port}/greet/-/greet-1.0.0.tgz"}
+    server.shutdown()
+
+
+@needs("node", "npm")
+@needs_namespaces
+def test_recipe_npm(start, home, user, registry):
+    """With the port of the registry changed to what is here."""
+    port, package = registry
+    work = home / "work"
+    (home / ".npm").mkdir()
+    (work / ".git" / "hooks").mkdir(parents=True)
+    (home / ".npmrc").write_text(f"registry=http://127.0.0.1:{port}/\n")
+    application = {"name": "application", "version": "1.0.0", "dependencies": {"greet": "1.0.0"}}
+    (work / "package.json").write_text(json.dumps(application))
+    (work / "package-lock.json").write_text(json.dumps({
+        **application, "lockfileVersion": 3, "requires": True,
+        "packages": {"": application, "node_modules/greet": package}}))
+    user.own(home)
+    broker = start(recipe("npm").replace("connect:53,443", f"connect:53,443,{port}"))
+    assert "added 1 package" in asked(broker, "npm", "ci", "--ignore-scripts")
+    greet = work / "node_modules" / "greet"
+    assert (greet / "install.js").exists() and not (greet / "built").exists()
+    asked(broker, "npm", "rebuild")
+    assert (greet / "built").exists()
+    assert (greet / "reached").read_text() in ("EPERM", "EACCES", "EAFNOSUPPORT")
 
 
 @needs("git", "make", "gcc", "ps")
