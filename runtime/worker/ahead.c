@@ -13,13 +13,11 @@
 
 #include "runtime/shared/descriptors.h"
 #include "runtime/worker/kernel_call.h"
-#include "runtime/worker/namespaces.h"
 #include "runtime/worker/supervise.h"
 
 bool ahead_is_possible(const struct spawn *spawn)
 {
-    return KERNEL_CALL_LEAVES_ERRNO && !namespaces_has_mounts(spawn->setup) &&
-           spawn->supervisor->near < 0;
+    return KERNEL_CALL_LEAVES_ERRNO && spawn->supervisor->near < 0;
 }
 
 enum ahead_state ahead_state(const struct ahead *ahead)
@@ -42,9 +40,9 @@ static _Noreturn void child_end(struct ahead *ahead, enum ahead_state state)
 }
 
 /* A call that it has taken and cannot run. */
-static _Noreturn void child_fail(struct ahead *ahead, int failure)
+static _Noreturn void child_fail(struct ahead *ahead, enum worker_stage stage, int failure)
 {
-    ahead->spawn.stage = STAGE_INTERNAL;
+    ahead->spawn.stage = stage;
     ahead->spawn.failure = failure;
     child_end(ahead, AHEAD_TOOK);
 }
@@ -69,7 +67,7 @@ static void child_await(struct ahead *ahead)
     if (length == 0)
         child_end(ahead, AHEAD_LAST);
     if (length != sizeof *ask || ask->protocol != WORKER_PROTOCOL || ask->kind != ASK_CALL ||
-        ask->has_directory > 1 || ask->tells_start || ask->grant_count > 0 ||
+        ask->has_directory > 1 || (ahead->needs_directory && !ask->has_directory) || ask->tells_start || ask->grant_count > 0 ||
         !rulesets_find(ahead->rulesets, ahead->spawn.setup, &ahead->memory->executable,
                        &ahead->spawn.ruleset))
         child_end(ahead, AHEAD_MISSED);
@@ -92,10 +90,10 @@ static void child_take(struct ahead *ahead, int descriptors[DESCRIPTORS_MAX])
         child_end(ahead, AHEAD_MISSED);
     size_t count = descriptors_find(room.bytes, (size_t)header.msg_controllen, descriptors);
     if (header.msg_flags & MSG_CTRUNC)
-        child_fail(ahead, EMFILE);
+        child_fail(ahead, STAGE_INTERNAL, EMFILE);
     if (length != sizeof ahead->ask || count != wanted || !ask_unpack(&ahead->ask, ahead->policy, ahead->spawn.setup,
                                        ahead->memory, &ahead->text))
-        child_fail(ahead, EPROTO);
+        child_fail(ahead, STAGE_INTERNAL, EPROTO);
 }
 
 static int child_main(void *argument)
@@ -103,11 +101,15 @@ static int child_main(void *argument)
     struct ahead *ahead = argument;
     struct spawn *spawn = &ahead->spawn;
     int descriptors[DESCRIPTORS_MAX];
+    enum worker_stage stage = STAGE_INTERNAL;
 
     if (!spawn_prepare(spawn))
         child_end(ahead, AHEAD_UNABLE);
     child_await(ahead);
     child_take(ahead, descriptors);
+    int status = ask_move_inside(&ahead->ask, spawn->setup, &ahead->text, descriptors, &stage);
+    if (status < 0)
+        child_fail(ahead, stage, -status);
     spawn_describe(spawn, ahead->policy->rules[ahead->ask.rule].attributes, descriptors,
                    ahead->ask.has_directory ? descriptors[4] : -1, &ahead->text);
     child_say(ahead, AHEAD_TOOK);

@@ -36,13 +36,13 @@ struct ahead {
     const struct policy *policy;
     const struct rulesets *rulesets;
     struct worker_memory *memory;
+    bool needs_directory; /* a call that brings no working directory is the worker's to refuse */
     struct spawn spawn; /* what it needs; the first part is set by whoever owns this */
     struct worker_ask ask;
     struct ask_text text;
 };
 
-/* Whether children of this confinement can wait: they cannot where the worker has to look at each
- * call first, in its own mounts or because it watches the child. */
+/* Whether children of this confinement can wait: they cannot where the worker watches each. */
 bool ahead_is_possible(const struct spawn *spawn);
 
 /* Clones one. `stack` is SPAWN_STACK_BYTES that nobody else uses until it has gone. Returns 0 or a

@@ -2,7 +2,10 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/syscall.h>
 
+#include "runtime/worker/kernel_call.h"
+#include "runtime/worker/namespaces.h"
 #include "runtime/worker/setup.h"
 
 /* The next string in the shared memory; NULL when there is none before `end`. */
@@ -42,4 +45,27 @@ bool ask_unpack(const struct worker_ask *ask, const struct policy *policy,
         (ask->has_directory && !(text->directory = string_take(&at, end))))
         return false;
     return at == end;
+}
+
+static int move_inside(int *descriptor, const char *path)
+{
+    int inside = namespaces_reopen(path, *descriptor);
+    if (inside < 0)
+        return inside;
+    kernel_call(SYS_close, *descriptor);
+    *descriptor = inside;
+    return 0;
+}
+
+int ask_move_inside(const struct worker_ask *ask, const struct confinement_setup *setup,
+                    const struct ask_text *text, int *descriptors, enum worker_stage *stage)
+{
+    if (!namespaces_has_mounts(setup))
+        return 0;
+    *stage = STAGE_EXEC;
+    int status = move_inside(&descriptors[3], text->path);
+    if (status < 0 || !ask->has_directory)
+        return status;
+    *stage = STAGE_DIRECTORY;
+    return move_inside(&descriptors[4], text->directory);
 }

@@ -24,4 +24,11 @@ bool ask_unpack(const struct worker_ask *ask, const struct policy *policy,
                 const struct confinement_setup *setup, struct worker_memory *memory,
                 struct ask_text *text);
 
+/* Replaces the executable and the working directory, as the broker opened them (descriptors[3] and [4]),
+ * by what the worker's own mounts have at their paths; closes the former. Does nothing where a worker
+ * has no mounts of its own. Returns 0 or a negative errno, with the stage that failed. Leaves errno
+ * alone. */
+int ask_move_inside(const struct worker_ask *ask, const struct confinement_setup *setup,
+                    const struct ask_text *text, int *descriptors, enum worker_stage *stage);
+
 #endif

@@ -17,6 +17,8 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 #include "runtime/worker/capabilities.h"
+#include "runtime/worker/identity.h"
+#include "runtime/worker/kernel_call.h"
 #include "runtime/worker/mounts.h"
 #include "runtime/worker/setup.h"
 
@@ -95,15 +97,13 @@ int namespaces_enter(const struct confinement_setup *setup, int *directory_lost)
 
 int namespaces_reopen(const char *path, int outside)
 {
-    cleanup_fd int inside = open(path, O_PATH | O_CLOEXEC);
+    long inside = kernel_call(SYS_openat, AT_FDCWD, KERNEL_POINTER(path), O_PATH | O_CLOEXEC);
     if (inside < 0)
-        return -errno;
-    struct stat here, there;
-    if (fstat(inside, &here) < 0 || fstat(outside, &there) < 0)
-        return -errno;
-    if (here.st_dev != there.st_dev || here.st_ino != there.st_ino)
-        return -ESTALE;
-    return descriptor_steal(&inside);
+        return (int)inside;
+    if (file_is_same(outside, (int)inside, ""))
+        return (int)inside;
+    kernel_call(SYS_close, inside);
+    return -ESTALE;
 }
 
 /* ---- what the host allows -------------------------------------------------------------------- */

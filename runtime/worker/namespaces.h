@@ -32,7 +32,7 @@ void namespaces_probe(struct confinement_host *host);
 
 /* Opens, by its path in this worker's own mount namespace, the object that the broker opened in its
  * own: a descriptor from outside would lead around the worker's mounts. Returns an O_PATH
- * descriptor, or a negative errno; -ESTALE when the path names something else now. */
+ * descriptor, or a negative errno; -ESTALE when the path names something else now. Leaves errno alone. */
 int namespaces_reopen(const char *path, int outside);
 
 #endif

@@ -34,12 +34,12 @@
 #include "runtime/worker/ask.h"
 #include "runtime/worker/cgroup.h"
 #include "runtime/worker/limits.h"
-#include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
 #include "runtime/worker/protocol.h"
 #include "runtime/worker/setup.h"
 #include "runtime/worker/spawn.h"
 #include "runtime/worker/supervise.h"
+#include "runtime/worker/tell.h"
 #include "runtime/worker/tree.h"
 
 /* With the broker gone, from SIGTERM to SIGKILL. */
@@ -87,52 +87,16 @@ struct serving {
     char stack[SPAWN_STACK_BYTES] __attribute__((aligned(16)));
 };
 
-/* ---- telling the broker ---------------------------------------------------------------------- */
-
-/* Waits for room if it must: the broker reads, or is gone, which the next poll tells. A report that
- * cannot be sent ends the conversation: the broker would wait for it for good. Both sides then see
- * the other's end. */
 static void tell(const struct serving *serving, struct worker_report report, bool idle_follows)
 {
     report.call = serving->call;
-    struct worker_telling telling = {
-        .protocol = WORKER_PROTOCOL, .idle_follows = idle_follows, .report = report};
-    ssize_t sent;
-    do {
-        sent = send(serving->control, &telling, sizeof telling, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && shutdown(serving->control, SHUT_RDWR) < 0 && errno != ENOTCONN)
-        _exit(1);
+    tell_broker(serving->control, &report, idle_follows);
 }
 
 static void tell_failed(const struct serving *serving, enum worker_stage stage, int failure)
 {
     tell(serving, (struct worker_report){.kind = REPORT_FAILED, .stage = stage, .error = failure},
          true);
-}
-
-static uint64_t milliseconds(struct timeval time)
-{
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_usec / 1000;
-}
-
-static void tell_ended(const struct serving *serving, pid_t leader, const siginfo_t *ended,
-                       const struct rusage *usage, size_t left)
-{
-    /* The form of waitpid(2): what a signal killed has its number in the low bits, a core dump 0x80. */
-    int status = ended->si_code == CLD_EXITED
-                     ? (ended->si_status & 0xff) << 8
-                     : ended->si_status | (ended->si_code == CLD_DUMPED ? 0x80 : 0);
-    struct worker_report report = {
-        .kind = REPORT_ENDED,
-        .pid = leader,
-        .status = status,
-        .left = left > INT32_MAX ? INT32_MAX : (int32_t)left,
-        .user_ms = milliseconds(usage->ru_utime),
-        .system_ms = milliseconds(usage->ru_stime),
-        .max_rss_kb = (uint64_t)usage->ru_maxrss,
-    };
-    tell(serving, report, left == 0);
 }
 
 /* ---- a call that runs ------------------------------------------------------------------------ */
@@ -224,8 +188,9 @@ static void call_tend(struct serving *serving)
     bool over = call_is_over(serving, left);
     if (over)
         call_end(serving);
+    left = over ? 0 : left > 0 ? left : 1;
     if (ends_now)
-        tell_ended(serving, leader, &ended, &usage, over ? 0 : left > 0 ? left : 1);
+        tell(serving, tell_of_end(leader, &ended, &usage, left), left == 0);
     if (over) {
         if (!ends_now)
             tell(serving, (struct worker_report){.kind = REPORT_IDLE}, false);
@@ -236,18 +201,6 @@ static void call_tend(struct serving *serving)
 }
 
 /* ---- a call that begins ---------------------------------------------------------------------- */
-
-/* In a mount namespace of its own the worker opens by path what the broker opened, and sees that it
- * is the same. Replaces the descriptor. */
-static int move_inside(int *descriptor, const char *path)
-{
-    int inside = namespaces_reopen(path, *descriptor);
-    if (inside < 0)
-        return inside;
-    descriptor_close(descriptor);
-    *descriptor = inside;
-    return 0;
-}
 
 /* A call that runs from now on. What was ordered before it was seen is done now. */
 static void call_running(struct serving *serving, pid_t leader)
@@ -288,25 +241,12 @@ static void call_spawn(struct serving *serving, bool tells_start)
     call_running(serving, pid);
 }
 
-/* Replaces what the broker opened by what the worker's own mounts have there, and says what failed
- * where. */
-static int call_move_inside(const struct worker_ask *ask, const struct ask_text *text,
-                            int *descriptors, enum worker_stage *stage)
-{
-    *stage = STAGE_EXEC;
-    int status = move_inside(&descriptors[3], text->path);
-    if (status < 0 || !ask->has_directory)
-        return status;
-    *stage = STAGE_DIRECTORY;
-    return move_inside(&descriptors[4], text->directory);
-}
-
 /* `descriptors`: [input, output, error, executable, directory if any, grants]. */
 static void call_begin(struct serving *serving, const struct worker_ask *ask, int *descriptors)
 {
     struct ahead *ahead = &serving->ahead;
     struct spawn *spawn = &ahead->spawn;
-    enum worker_stage stage;
+    enum worker_stage stage = STAGE_INTERNAL;
 
     if (!ask_unpack(ask, serving->policy, serving->setup, ahead->memory, &ahead->text)) {
         tell_failed(serving, STAGE_INTERNAL, EPROTO);
@@ -316,9 +256,7 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
         tell_failed(serving, STAGE_DIRECTORY, serving->directory_lost);
         return;
     }
-    int status = 0;
-    if (namespaces_has_mounts(serving->setup))
-        status = call_move_inside(ask, &ahead->text, descriptors, &stage);
+    int status = ask_move_inside(ask, serving->setup, &ahead->text, descriptors, &stage);
     if (status < 0) {
         tell_failed(serving, stage, -status);
         return;
@@ -639,6 +577,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
         status = confinement_enter(setup, broker, &serving->tree, &serving->directory_lost);
     serving->failed = -status;
     serving->ahead.spawn.worker = serving->tree.self;
+    serving->ahead.needs_directory = serving->directory_lost != 0;
     serving->goes_ahead = status == 0 && ahead_is_possible(&serving->ahead.spawn);
     serve(serving);
 }

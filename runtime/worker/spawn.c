@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/stat.h> /* struct statx: not together with <sys/stat.h> */
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/worker/ask.h"
+#include "runtime/worker/identity.h"
 #include "runtime/worker/kernel_call.h"
 #include "runtime/worker/landlock.h"
 #include "runtime/worker/limits.h"
@@ -41,17 +41,6 @@ static _Noreturn void child_end(struct spawn *spawn, enum worker_stage stage, lo
         kernel_call(SYS_exit_group, 127);
 }
 
-static bool is_same_file(int descriptor, const char *path)
-{
-    struct statx opened, named;
-    return kernel_call(SYS_statx, descriptor, KERNEL_POINTER(""), AT_EMPTY_PATH, STATX_INO,
-                       KERNEL_POINTER(&opened)) == 0 &&
-           kernel_call(SYS_statx, AT_FDCWD, KERNEL_POINTER(path), 0, STATX_INO,
-                       KERNEL_POINTER(&named)) == 0 &&
-           opened.stx_dev_major == named.stx_dev_major &&
-           opened.stx_dev_minor == named.stx_dev_minor && opened.stx_ino == named.stx_ino;
-}
-
 /* Runs what was opened. The kernel refuses a script through a close-on-exec descriptor (ENOENT, as
  * its interpreter could not open /dev/fd/N), and a descriptor left open would be the program's to
  * keep, so a script runs by its path, after making sure that the path still names what was opened.
@@ -67,7 +56,7 @@ static _Noreturn void child_execute(struct spawn *spawn)
                               environment, AT_EMPTY_PATH);
     if (status != -ENOENT && status != -ENOSYS)
         child_end(spawn, STAGE_EXEC, -status);
-    if (!is_same_file(spawn->executable, spawn->path))
+    if (!file_is_same(spawn->executable, AT_FDCWD, spawn->path))
         child_end(spawn, STAGE_EXEC, ESTALE);
     status = kernel_call(SYS_execve, KERNEL_POINTER(spawn->path), arguments, environment);
     child_end(spawn, STAGE_EXEC, -status);

@@ -216,6 +216,49 @@ static void an_executable_that_is_new_goes_the_workers_way_once(void **state)
     fixture_end(&f);
 }
 
+/* In mounts of the worker's own, what the broker opened is opened again there, and is the same file. */
+static void it_moves_into_the_workers_mounts(void **state)
+{
+    char path[] = "/tmp/sluice-ahead-XXXXXX", other[64];
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    if (!f.host.mount_namespaces) {
+        confinement_host_release(&f.host);
+        skip();
+    }
+    f.confinement.isolate = ISOLATE_MOUNT;
+    fixture_start(&f);
+    waiting_child(&f, 0);
+    const struct fixture_call here = {.silent = true, .directory = "/usr"};
+    pid_t waiting = waiting_child(&f, 0);
+    struct worker_report report = silent_call(&f, &here, SHELL("pwd"));
+    assert_int_equal(report.pid, waiting);
+    assert_string_equal(f.output, "/usr\n");
+
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    int opened = open("/bin/true", O_PATH | O_CLOEXEC);
+    assert_true(opened >= 0);
+    const struct fixture_call swapped = {.silent = true, .executable = opened, .path = path};
+    waiting_child(&f, waiting);
+    report = silent_call(&f, &swapped, ARGV("true"));
+    assert_int_equal(report.kind, REPORT_FAILED);
+    assert_int_equal(report.stage, STAGE_EXEC);
+    assert_int_equal(report.error, ESTALE);
+    snprintf(other, sizeof other, "%s-gone", path);
+    const struct fixture_call gone = {.silent = true, .executable = opened, .path = other};
+    waiting_child(&f, 0);
+    report = silent_call(&f, &gone, ARGV("true"));
+    assert_int_equal(report.kind, REPORT_FAILED);
+    assert_int_equal(report.stage, STAGE_EXEC);
+    assert_int_equal(report.error, ENOENT);
+    close(opened);
+    close(file);
+    unlink(path);
+    fixture_end(&f);
+}
+
 static void another_waits_for_one_that_was_killed(void **state)
 {
     struct fixture f;
@@ -378,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_script_runs_too),
         cmocka_unit_test(a_call_that_needs_more_goes_the_workers_way),
         cmocka_unit_test(an_executable_that_is_new_goes_the_workers_way_once),
+        cmocka_unit_test(it_moves_into_the_workers_mounts),
         cmocka_unit_test(another_waits_for_one_that_was_killed),
         cmocka_unit_test(a_call_outlives_the_child_it_was_for),
         cmocka_unit_test(orders_wait_for_their_call),
