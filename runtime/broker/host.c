@@ -167,7 +167,7 @@ static void confinements_prepare(struct broker *broker, struct host_report *repo
         .config_home = value_or_null(broker->templates.config),
     };
 
-    confinement_host_read(&broker->host);
+    confinement_host_begin(&broker->host, policy);
     broker->setups = start_allocate(policy->confinement_count, sizeof(*broker->setups), report);
     for (uint32_t i = 0; broker->setups && i < policy->confinement_count; i++) {
         uint32_t missing = report->missing, errors = report->errors;

@@ -174,7 +174,7 @@ static int server_start(struct broker *broker, char *const *variables, struct fa
     if (parts_make(broker, variables, NULL, failure) < 0)
         return -1;
     broker->statistics.started_ms = broker->now;
-    pool_warm(broker);
+    loop_reap(broker); /* the prober of namespaces, if its end came before signals were read */
     return listener_start(&broker->listener_state, failure);
 }
 
@@ -255,6 +255,8 @@ int server_run(struct broker *broker, char *const *variables)
         }
         audit_serve(&broker->audit, broker->missing.length > 0 ? broker->missing_text : NULL);
         ready_tell(broker);
+        /* Callers are on their way meanwhile; without a worker ahead, a call forks its own. */
+        pool_warm(broker);
     }
     loop_run(broker);
     server_end(broker);

@@ -41,35 +41,54 @@ void preparing_tell(struct preparing *preparing, enum confinement_gravity gravit
 
 /* ---- the host -------------------------------------------------------------------------------- */
 
-void confinement_host_read(struct confinement_host *host)
+/* All that any confinement may ask for. */
+#define NAMESPACES_ALL                                                                            \
+    ((unsigned long)(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |    \
+                     CLONE_NEWUSER))
+
+static unsigned long namespaces_of(const struct policy *policy)
+{
+    unsigned long flags = 0;
+
+    for (uint32_t i = 0; i < policy->confinement_count; i++)
+        flags |= namespaces_asked(policy->confinements[i]);
+    return flags;
+}
+
+static void host_read(struct confinement_host *host, unsigned long namespaces)
 {
     *host = (struct confinement_host){.cgroup = -1};
     host->uid = (uint32_t)geteuid();
     host->gid = (uint32_t)getegid();
+    cgroup_find(host); /* while nobody else is in the group */
+    namespaces_probe_begin(host, namespaces);
     host->landlock_abi = landlock_abi();
     host->seccomp_filters = seccomp_is_available();
     host->supervision = host->seccomp_filters && supervise_is_possible();
     host->process_list = access("/proc/self/stat", R_OK) == 0;
     if (getrlimit(RLIMIT_NOFILE, &host->open_files) < 0)
         host->open_files = (struct rlimit){.rlim_cur = 1024, .rlim_max = 4096};
-    namespaces_probe(host);
-    cgroup_find(host);
+}
+
+void confinement_host_read(struct confinement_host *host)
+{
+    host_read(host, NAMESPACES_ALL);
+    namespaces_probe_end(host);
+    namespaces_probe_reap(host);
+}
+
+void confinement_host_begin(struct confinement_host *host, const struct policy *policy)
+{
+    host_read(host, namespaces_of(policy));
 }
 
 void confinement_host_release(struct confinement_host *host)
 {
     descriptor_close(&host->cgroup);
+    descriptor_close(&host->probe);
 }
 
 /* ---- one confinement ------------------------------------------------------------------------- */
-
-static bool writes_files(const struct policy_confinement *confinement)
-{
-    for (uint32_t i = 0; i < confinement->grant_count; i++)
-        if (confinement->grants[i].access == ACCESS_WRITE)
-            return true;
-    return false;
-}
 
 static void namespaces_prepare(struct preparing *preparing)
 {
@@ -77,31 +96,20 @@ static void namespaces_prepare(struct preparing *preparing)
     const struct confinement_host *host = preparing->host;
     struct confinement_setup *setup = preparing->setup;
     bool possible = host->user_namespaces || host->privileged_namespaces;
-    unsigned long flags = 0;
+    unsigned long flags = namespaces_asked(confinement);
 
     if (confinement->isolate != 0 && !possible)
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "isolate: this host allows no user namespaces", NULL);
-    if (confinement->isolate & ISOLATE_IPC)
-        flags |= CLONE_NEWIPC;
-    if (confinement->isolate & ISOLATE_UTS)
-        flags |= CLONE_NEWUTS;
-    if (confinement->isolate & ISOLATE_USER)
-        flags |= CLONE_NEWUSER;
-    if (confinement->net_none)
-        flags |= CLONE_NEWNET; /* besides the filter, where it can be had */
-    if (confinement->isolate & ISOLATE_MOUNT) {
-        if (possible && !host->mount_namespaces)
-            preparing_tell(preparing, CONFINEMENT_MISSING,
-                           "isolate: mounts cannot be changed in a namespace here", NULL);
-        flags |= CLONE_NEWNS;
-    }
-    if (confinement->isolate & ISOLATE_PID) {
-        if (possible && !host->own_proc)
-            preparing_tell(preparing, CONFINEMENT_MISSING,
-                           "isolate: a pid namespace cannot have its own /proc here", NULL);
-        else
-            flags |= CLONE_NEWPID | CLONE_NEWNS;
+    if ((confinement->isolate & ISOLATE_MOUNT) && possible && !host->mount_namespaces)
+        preparing_tell(preparing, CONFINEMENT_MISSING,
+                       "isolate: mounts cannot be changed in a namespace here", NULL);
+    if ((confinement->isolate & ISOLATE_PID) && possible && !host->own_proc) {
+        preparing_tell(preparing, CONFINEMENT_MISSING,
+                       "isolate: a pid namespace cannot have its own /proc here", NULL);
+        struct policy_confinement without = *confinement;
+        without.isolate &= ~ISOLATE_PID;
+        flags = namespaces_asked(&without);
     }
     if (confinement->metadata == METADATA_WITHIN && confinement->confines_files) {
         setup->mounts_read_only = host->mount_namespaces;
@@ -117,15 +125,9 @@ static void namespaces_prepare(struct preparing *preparing)
                            " calls cannot be supervised (metadata = deny or allow needs neither)",
                            NULL);
     }
-    if (confinement->protect != 0 && writes_files(confinement)) {
-        if (!host->mount_namespaces)
-            preparing_tell(preparing, CONFINEMENT_MISSING,
-                           "protect: mounts cannot be changed in a namespace here", NULL);
-        else
-            flags |= CLONE_NEWNS;
-    }
-    if (setup->mounts_read_only)
-        flags |= CLONE_NEWNS;
+    if (namespaces_guard(confinement) && !host->mount_namespaces)
+        preparing_tell(preparing, CONFINEMENT_MISSING,
+                       "protect: mounts cannot be changed in a namespace here", NULL);
     if (!host->mount_namespaces)
         flags &= ~(unsigned long)CLONE_NEWNS;
     if (flags != 0 && !host->privileged_namespaces)
@@ -293,7 +295,7 @@ static void limits_tell(struct preparing *preparing)
 }
 
 struct confinement_setup *confinement_prepare(const struct policy *policy, uint32_t confinement,
-                                              const struct confinement_host *host,
+                                              struct confinement_host *host,
                                               const struct confinement_values *values,
                                               confinement_tell *tell, void *context)
 {
@@ -316,10 +318,11 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     if (!host->process_list)
         preparing_tell(&preparing, CONFINEMENT_ERROR, "/proc is not mounted", NULL);
     privileges_prepare(&preparing);
-    namespaces_prepare(&preparing);
-    layer_prepare(&preparing);
     filter_prepare(&preparing);
     grants_prepare(&preparing);
+    namespaces_probe_end(host); /* meanwhile the prober was at work */
+    namespaces_prepare(&preparing);
+    layer_prepare(&preparing);
     denies_prepare(&preparing);
     protect_prepare(&preparing);
     layer_neutral(&preparing);

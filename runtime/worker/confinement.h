@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 #include "runtime/include/policy.h"
 
@@ -34,6 +35,11 @@ struct confinement_host {
     bool cgroup_kill;          /* ... and all of a group can be killed at once (Linux 5.14) */
     struct rlimit open_files;  /* RLIMIT_NOFILE for children: what the broker itself was started
                                 * with. Read before raising it; hand it over on a re-exec. */
+    /* While namespaces are tried (namespaces.h): */
+    unsigned long probed;      /* CLONE_NEW* flags that are asked for; 0: the answer is known */
+    bool privileged;           /* with CAP_SYS_ADMIN */
+    pid_t prober;              /* the child that tries them; -1: none */
+    int probe;                 /* where its answer comes from; -1: nowhere */
 };
 
 /* Values of the start-time pieces of path templates; NULL when unset. */
@@ -57,6 +63,11 @@ typedef void confinement_tell(void *context, uint32_t confinement,
 /* Reads the host's facts; probing for namespaces forks a short-lived child. Opens host->cgroup.
  * Never fails: what cannot be found out is not there. */
 void confinement_host_read(struct confinement_host *host);
+/* The same as far as `policy` needs it, for a fast start: only namespaces that its confinements ask for
+ * are probed, by host->prober, and its answer is waited for by the first confinement_prepare, which
+ * works meanwhile; until then the members that speak of namespaces are false. The child ends by itself
+ * a moment later and is the caller's to reap. */
+void confinement_host_begin(struct confinement_host *host, const struct policy *policy);
 void confinement_host_release(struct confinement_host *host);
 
 /* Makes one confinement ready: expands and opens its paths (the sets, splits for fs_deny and the
@@ -65,7 +76,7 @@ void confinement_host_release(struct confinement_host *host);
  * least one CONFINEMENT_ERROR, or a CONFINEMENT_MISSING with policy->confine_strict. `host` must
  * outlive it. Only for start-up and check-host: allocates and does file I/O. */
 struct confinement_setup *confinement_prepare(const struct policy *policy, uint32_t confinement,
-                                              const struct confinement_host *host,
+                                              struct confinement_host *host,
                                               const struct confinement_values *values,
                                               confinement_tell *tell, void *context);
 void confinement_release(struct confinement_setup *setup);

@@ -106,53 +106,132 @@ int namespaces_reopen(const char *path, int outside)
     return -ESTALE;
 }
 
+/* ---- what a confinement asks for -------------------------------------------------------------- */
+
+bool namespaces_guard(const struct policy_confinement *confinement)
+{
+    for (uint32_t i = 0; confinement->protect != 0 && i < confinement->grant_count; i++)
+        if (confinement->grants[i].access == ACCESS_WRITE)
+            return true;
+    return false;
+}
+
+unsigned long namespaces_asked(const struct policy_confinement *confinement)
+{
+    unsigned long flags = 0;
+
+    if (confinement->isolate & ISOLATE_IPC)
+        flags |= CLONE_NEWIPC;
+    if (confinement->isolate & ISOLATE_UTS)
+        flags |= CLONE_NEWUTS;
+    if (confinement->isolate & ISOLATE_USER)
+        flags |= CLONE_NEWUSER;
+    if (confinement->isolate & ISOLATE_PID)
+        flags |= CLONE_NEWPID | CLONE_NEWNS;
+    if (confinement->net_none)
+        flags |= CLONE_NEWNET; /* besides the filter, where it can be had */
+    if ((confinement->isolate & ISOLATE_MOUNT) ||
+        (confinement->metadata == METADATA_WITHIN && confinement->confines_files) ||
+        namespaces_guard(confinement))
+        flags |= CLONE_NEWNS;
+    return flags;
+}
+
 /* ---- what the host allows -------------------------------------------------------------------- */
 
-#define PROBED_USER 1
-#define PROBED_MOUNT 2
-#define PROBED_PROC 4
+/* A probing child's answer is one byte of these; none: it has these namespaces not. */
+enum probed {
+    PROBED_USER = 1,       /* with a user namespace */
+    PROBED_PRIVILEGED = 2, /* without one, by CAP_SYS_ADMIN */
+    PROBED_MOUNT = 4,
+    PROBED_PROC = 8,
+};
 
-/* The child's exit status says how far it came. */
-static _Noreturn void probe_child(unsigned long flags, uint32_t uid, uint32_t gid)
+/* Role: made from the broker at its start, in namespaces of its own. Privileges: the broker's, for
+ * less than a millisecond. Inputs: none. What its compromise would give: a wrong answer. */
+static _Noreturn void probe_child(unsigned long flags, const struct confinement_host *host,
+                                  int answer)
 {
-    if ((flags & CLONE_NEWUSER) && identity_map(uid, gid) < 0)
-        _exit(0);
-    int found = PROBED_USER;
-    if (mounts_probe() == 0)
+    if ((flags & CLONE_NEWUSER) && identity_map(host->uid, host->gid) < 0)
+        _exit(1);
+    unsigned found = flags & CLONE_NEWUSER ? (unsigned)PROBED_USER : (unsigned)PROBED_PRIVILEGED;
+    if ((flags & CLONE_NEWNS) && mounts_probe() == 0)
         found |= PROBED_MOUNT;
-    if (mounts_probe_proc() == 0)
+    if ((flags & CLONE_NEWPID) && mounts_probe_proc() == 0)
         found |= PROBED_PROC;
-    _exit(found);
+    char byte = (char)found;
+    _exit(write_whole(answer, &byte, 1) == 0 ? 0 : 1);
 }
 
-static int probe(unsigned long flags, uint32_t uid, uint32_t gid)
+void namespaces_probe_reap(struct confinement_host *host)
 {
+    while (host->prober > 0 && waitpid(host->prober, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    host->prober = -1;
+}
+
+static void probe_start(struct confinement_host *host, unsigned long flags)
+{
+    int ends[2];
+
+    namespaces_probe_reap(host);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    cleanup_fd int answer = ends[0];
+    cleanup_fd int theirs = ends[1];
     pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, NULL, 0, 0);
     if (pid == 0)
-        probe_child(flags, uid, gid);
+        probe_child(flags, host, theirs);
     if (pid < 0)
-        return 0;
-    int status;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+        return;
+    host->prober = pid;
+    host->probe = descriptor_steal(&answer);
 }
 
-void namespaces_probe(struct confinement_host *host)
+/* Waits for the answer, not for the child's end: taking namespaces apart takes the kernel
+ * milliseconds. */
+static unsigned probe_answer(struct confinement_host *host)
 {
-    /* All that any confinement may ask for at once. A process that has CAP_SYS_ADMIN needs no user
-     * namespace, and its children then keep seeing every file's real owner. */
-    unsigned long flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-    int found = probe(flags | CLONE_NEWUSER, host->uid, host->gid);
-    host->user_namespaces = found & PROBED_USER;
-    host->privileged_namespaces = false;
-    if (capabilities_effective(CAPABILITY_SYS_ADMIN)) {
-        int privileged = probe(flags, host->uid, host->gid);
-        host->privileged_namespaces = privileged & PROBED_USER;
-        if (host->privileged_namespaces)
-            found = privileged;
+    char byte;
+
+    if (host->probe < 0)
+        return 0;
+    unsigned found = read_whole(host->probe, &byte, 1) == 1 ? (unsigned char)byte : 0;
+    descriptor_close(&host->probe);
+    return found;
+}
+
+void namespaces_probe_begin(struct confinement_host *host, unsigned long flags)
+{
+    host->probe = -1;
+    host->prober = -1;
+    host->probed = flags;
+    if (flags == 0)
+        return;
+    /* A process that has CAP_SYS_ADMIN needs no user namespace, and its children then keep seeing
+     * every file's real owner. */
+    host->privileged = capabilities_effective(CAPABILITY_SYS_ADMIN);
+    probe_start(host, host->privileged ? flags & ~(unsigned long)CLONE_NEWUSER
+                                       : flags | CLONE_NEWUSER);
+}
+
+void namespaces_probe_end(struct confinement_host *host)
+{
+    unsigned long flags = host->probed;
+
+    if (flags == 0)
+        return;
+    unsigned found = probe_answer(host);
+    if (host->privileged && (found == 0 || (flags & CLONE_NEWUSER))) {
+        probe_start(host, found == 0 ? flags | CLONE_NEWUSER : CLONE_NEWUSER);
+        found |= probe_answer(host);
     }
+    host->probed = 0;
+    host->user_namespaces = found & PROBED_USER;
+    host->privileged_namespaces = found & PROBED_PRIVILEGED;
     host->mount_namespaces = found & PROBED_MOUNT;
     host->own_proc = found & PROBED_PROC;
+    /* A group with somebody in it cannot be divided: cgroups(7). */
+    if (host->cgroup >= 0)
+        namespaces_probe_reap(host);
 }

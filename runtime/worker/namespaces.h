@@ -9,8 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/include/policy.h"
+
 struct confinement_host;
 struct confinement_setup;
+
+/* What a confinement asks for, whatever the host allows: CLONE_NEW* flags. */
+unsigned long namespaces_asked(const struct policy_confinement *confinement);
+/* Whether mounts are to guard files there (`protect`): where nothing is written, none need it. */
+bool namespaces_guard(const struct policy_confinement *confinement);
 
 /* What worker_start asks clone(2) for: 0 when the worker lives in the broker's namespaces. */
 unsigned long namespaces_flags(const struct confinement_setup *setup);
@@ -26,9 +33,17 @@ bool namespaces_has_mounts(const struct confinement_setup *setup);
  * (mounts.h). Returns 0 or a negative errno. */
 int namespaces_enter(const struct confinement_setup *setup, int *directory_lost);
 
-/* Finds out what this host allows, by trying it in short-lived children: the members of `host` that
- * speak of namespaces. host->uid and host->gid must be set. */
-void namespaces_probe(struct confinement_host *host);
+/* Begins to find out whether this host allows `flags`, by trying them in a short-lived child. host->uid
+ * and host->gid must be set. */
+void namespaces_probe_begin(struct confinement_host *host, unsigned long flags);
+
+/* Waits for the answer, the first time: the members of `host` that speak of namespaces. What was not
+ * asked for counts as not there. The child, host->prober, may still be ending then, unless a cgroup
+ * is to be divided. */
+void namespaces_probe_end(struct confinement_host *host);
+
+/* Waits for the child's end. */
+void namespaces_probe_reap(struct confinement_host *host);
 
 /* Opens, by its path in this worker's own mount namespace, the object that the broker opened in its
  * own: a descriptor from outside would lead around the worker's mounts. Returns an O_PATH
