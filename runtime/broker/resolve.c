@@ -37,10 +37,7 @@ static int resolved_open(struct resolved *resolved)
         return errno;
     if (!S_ISREG(status.st_mode) || !file_is_executable(file, &status))
         return EACCES;
-    resolved->identity = (struct file_identity){.device = (uint64_t)status.st_dev,
-                                                .inode = (uint64_t)status.st_ino,
-                                                .changed_s = status.st_ctim.tv_sec,
-                                                .changed_ns = status.st_ctim.tv_nsec};
+    resolved->identity = file_identify(&status);
     resolved->descriptor = descriptor_steal(&file);
     return 0;
 }

@@ -210,10 +210,7 @@ int rulesets_for_call(struct rulesets *rulesets, const struct confinement_setup 
     if (setup->confinement->confines_files) {
         if (fstat(executable, &file) < 0)
             return -errno;
-        identity = (struct file_identity){.device = (uint64_t)file.st_dev,
-                                          .inode = (uint64_t)file.st_ino,
-                                          .changed_s = file.st_ctim.tv_sec,
-                                          .changed_ns = file.st_ctim.tv_nsec};
+        identity = file_identify(&file);
     }
     if (grant_count == 0 && rulesets_find(rulesets, setup, &identity, ruleset))
         return 0;

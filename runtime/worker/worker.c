@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,14 @@
 
 /* After a call with more text than this, the shared memory is given back to the system. */
 #define MEMORY_KEPT ((size_t)64 * 1024)
+
+struct file_identity file_identify(const struct stat *status)
+{
+    return (struct file_identity){.device = (uint64_t)status->st_dev,
+                                  .inode = (uint64_t)status->st_ino,
+                                  .changed_s = status->st_ctim.tv_sec,
+                                  .changed_ns = status->st_ctim.tv_nsec};
+}
 
 /* fork(2), with a pidfd from birth and in new namespaces: the C library's own has neither. The two
  * architectures agree on the first three arguments of clone(2). The child must not use what the C

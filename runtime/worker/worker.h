@@ -59,6 +59,9 @@ struct file_identity {
     int64_t changed_s, changed_ns; /* its status */
 };
 
+struct stat;
+struct file_identity file_identify(const struct stat *status);
+
 /* One call, as the broker hands it to a worker. Every descriptor stays the broker's (the worker gets
  * duplicates); strings are read before worker_run returns. */
 struct worker_call {

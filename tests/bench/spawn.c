@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ struct bench {
     const char *program;
     int null;
     int executable;
+    struct file_identity identity;
     struct policy_attributes attributes;
     struct policy_confinement confinements[KINDS];
     const struct policy_confinement *list[KINDS];
@@ -176,6 +178,7 @@ static void spawn_worker(struct bench *bench, struct worker *worker, uint32_t ru
         .output = bench->null,
         .error = bench->null,
         .executable = bench->executable,
+        .identity = bench->identity,
         .path = bench->program,
         .directory = -1,
         .arguments = &argument,
@@ -221,8 +224,10 @@ int main(int argc, char **argv)
     bench.program = argc > 2 ? argv[2] : "/bin/true";
     bench.null = open("/dev/null", O_RDWR | O_CLOEXEC);
     bench.executable = open(bench.program, O_PATH | O_CLOEXEC);
-    if (bench.null < 0 || bench.executable < 0)
+    struct stat status;
+    if (bench.null < 0 || bench.executable < 0 || fstat(bench.executable, &status) < 0)
         die(bench.program);
+    bench.identity = file_identify(&status);
     prepare(&bench, arena);
     workers_start(&bench);
     for (int kind = 0; kind < KINDS; kind++)

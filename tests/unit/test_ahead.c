@@ -202,10 +202,7 @@ static void an_executable_that_is_new_goes_the_workers_way_once(void **state)
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct stat file;
         assert_int_equal(stat(paths[i], &file), 0);
-        const struct fixture_call call = {
-            .silent = true,
-            .identity = {(uint64_t)file.st_dev, (uint64_t)file.st_ino, file.st_ctim.tv_sec,
-                         file.st_ctim.tv_nsec}};
+        const struct fixture_call call = {.silent = true, .identity = file_identify(&file)};
         if (i > 0)
             waiting = waiting_child(&f, waiting);
         struct worker_report report = silent_call(&f, &call, ARGV(paths[i]));
