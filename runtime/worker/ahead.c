@@ -66,8 +66,11 @@ static void child_await(struct ahead *ahead)
     long length = child_receive(ahead, &header, MSG_PEEK | MSG_TRUNC);
     if (length == 0)
         child_end(ahead, AHEAD_LAST);
-    if (length != sizeof *ask || ask->protocol != WORKER_PROTOCOL || ask->kind != ASK_CALL ||
-        ask->has_directory > 1 || (ahead->needs_directory && !ask->has_directory) || ask->tells_start || ask->grant_count > 0 ||
+    bool understood = length == sizeof *ask && ask->protocol == WORKER_PROTOCOL &&
+                      ask->kind == ASK_CALL && ask->has_directory <= 1;
+    bool needs_more = ask->tells_start || ask->grant_count > 0 ||
+                      (ahead->needs_directory && !ask->has_directory);
+    if (!understood || needs_more ||
         !rulesets_find(ahead->rulesets, ahead->spawn.setup, &ahead->memory->executable,
                        &ahead->spawn.ruleset))
         child_end(ahead, AHEAD_MISSED);
@@ -91,8 +94,8 @@ static void child_take(struct ahead *ahead, int descriptors[DESCRIPTORS_MAX])
     size_t count = descriptors_find(room.bytes, (size_t)header.msg_controllen, descriptors);
     if (header.msg_flags & MSG_CTRUNC)
         child_fail(ahead, STAGE_INTERNAL, EMFILE);
-    if (length != sizeof ahead->ask || count != wanted || !ask_unpack(&ahead->ask, ahead->policy, ahead->spawn.setup,
-                                       ahead->memory, &ahead->text))
+    if (length != sizeof ahead->ask || count != wanted ||
+        !ask_unpack(&ahead->ask, ahead->policy, ahead->spawn.setup, ahead->memory, &ahead->text))
         child_fail(ahead, STAGE_INTERNAL, EPROTO);
 }
 
@@ -107,12 +110,14 @@ static int child_main(void *argument)
         child_end(ahead, AHEAD_UNABLE);
     child_await(ahead);
     child_take(ahead, descriptors);
+    /* From here on the call can be signalled and killed, as opening a path or exec may take long. */
+    spawn->attributes = ahead->policy->rules[ahead->ask.rule].attributes;
+    child_say(ahead, AHEAD_TOOK);
     int status = ask_move_inside(&ahead->ask, spawn->setup, &ahead->text, descriptors, &stage);
     if (status < 0)
         child_fail(ahead, stage, -status);
-    spawn_describe(spawn, ahead->policy->rules[ahead->ask.rule].attributes, descriptors,
+    spawn_describe(spawn, spawn->attributes, descriptors,
                    ahead->ask.has_directory ? descriptors[4] : -1, &ahead->text);
-    child_say(ahead, AHEAD_TOOK);
     spawn_execute(spawn);
 }
 
