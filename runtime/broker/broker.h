@@ -97,7 +97,7 @@ struct broker {
     int notify;   /* to the service manager; -1 */
     bool stopping, stopped;
     bool ending; /* stopping, and the calls' time is over */
-    struct timer stop_timer, audit_timer;
+    struct timer stop_timer, audit_timer, captures_timer;
     struct timers timers;
 
     /* the parts */

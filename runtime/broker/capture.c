@@ -147,6 +147,21 @@ int captures_make_ready(struct captures *captures, unsigned streams)
     return copiers_reserve(&captures->copiers, streams);
 }
 
+bool captures_have_surplus(const struct captures *captures)
+{
+    return captures->copiers.idle_count > COPIERS_KEPT;
+}
+
+void captures_trim(struct captures *captures)
+{
+    copiers_trim(&captures->copiers);
+}
+
+void captures_relieve(struct captures *captures)
+{
+    copiers_relieve(&captures->copiers);
+}
+
 /* ---- orders ---------------------------------------------------------------------------------- */
 
 static void capture_order(struct capture *capture, uint32_t orders)

@@ -76,6 +76,14 @@ struct capture *capture_start(struct captures *captures, const struct capture_re
 bool captures_are_ready(const struct captures *captures, unsigned streams);
 int captures_make_ready(struct captures *captures, unsigned streams);
 
+/* How long idle copiers beyond the few that are kept for good stay unneeded before they end. */
+#define CAPTURES_TRIM_MS 10000u
+/* Whether there are such; lets go of those that were not needed since the last time. */
+bool captures_have_surplus(const struct captures *captures);
+void captures_trim(struct captures *captures);
+/* Processes or descriptors have run out: gives up every idle copier. */
+void captures_relieve(struct captures *captures);
+
 void *capture_owner(const struct capture *capture);
 uint64_t capture_call(const struct capture *capture);
 

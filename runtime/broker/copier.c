@@ -28,6 +28,8 @@
  * they no longer fit the processor's cache. */
 #define PIPE_GROWS_AFTER ((uint64_t)1 << 20)
 #define PIPE_GROWN (256 * 1024)
+/* What a pipe holds unless somebody changes that: pipe(7). */
+#define PIPE_HOLDS ((size_t)64 * 1024)
 /* What a descriptor that polls writable takes without waiting: PIPE_BUF of a pipe. */
 #define PATIENT_WRITE 4096u
 /* While the other stream's copier holds the rest of the limit in its hands. */
@@ -48,6 +50,7 @@ struct copier {
     struct copier_counters *table;
     uint32_t slots;
     char *buffer; /* CHUNK_MAX bytes */
+    bool used;    /* something is in it */
 };
 
 /* One stream being copied. */
@@ -223,6 +226,7 @@ static uint64_t source_holds(const struct copy *copy)
 static void copy_count(struct copy *copy, size_t length)
 {
     uint64_t before = atomic_fetch_add(&copy->counters->bytes[copy->stream], length);
+    copy->copier->used = true;
     copy->drain_left -= length < copy->drain_left ? length : copy->drain_left;
     copy->finish_left -= length < copy->finish_left ? length : copy->finish_left;
     if (copy->grown || before + length < PIPE_GROWS_AFTER)
@@ -376,9 +380,8 @@ static void copier_run(struct copier *copier, const struct copier_job *job, cons
         .kind = caller_kind(descriptors[1]),
         .datagram = CHUNK_MAX,
         .file_is_kept = true,
+        .chunk = PIPE_HOLDS,
     };
-    int size = fcntl(copy.source, F_GETPIPE_SZ);
-    copy.chunk = size > 0 && (size_t)size < CHUNK_MAX ? (size_t)size : CHUNK_MAX;
     /* Nobody waits for a descriptor that cannot be written at all: it would never poll writable. */
     int flags = fcntl(copy.caller, F_GETFL);
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH))
@@ -443,7 +446,10 @@ _Noreturn void copier_serve(int control, struct copier_counters *counters, uint3
         }
         descriptors_close(descriptors, message.count);
         copier_tell(&copier, COPIER_ENDED, 0);
-        madvise(copier.buffer, CHUNK_MAX, MADV_DONTNEED);
+        /* No memory, and nothing of one call's, stays for the next. */
+        if (copier.used)
+            madvise(copier.buffer, CHUNK_MAX, MADV_DONTNEED);
+        copier.used = false;
     }
     _exit(0);
 }

@@ -113,6 +113,13 @@ static void copier_keep(struct copiers *copiers, uint32_t index)
     copiers->idle_count++;
 }
 
+static void copiers_idle_less(struct copiers *copiers)
+{
+    copiers->idle_count--;
+    if (copiers->unneeded > copiers->idle_count)
+        copiers->unneeded = copiers->idle_count;
+}
+
 int copiers_reserve(struct copiers *copiers, uint32_t count)
 {
     while (copiers->idle_count < count) {
@@ -130,7 +137,7 @@ static uint32_t copier_take(struct copiers *copiers)
     if (index == COPIERS_NONE)
         return copier_make(copiers);
     copiers->idle = copiers->entries[index].next;
-    copiers->idle_count--;
+    copiers_idle_less(copiers);
     return index;
 }
 
@@ -141,8 +148,21 @@ static void copier_dismiss(struct copiers *copiers, uint32_t index)
     while (*place != index)
         place = &copiers->entries[*place].next;
     *place = copiers->entries[index].next;
-    copiers->idle_count--;
+    copiers_idle_less(copiers);
     copier_retire(copiers, index);
+}
+
+void copiers_trim(struct copiers *copiers)
+{
+    for (uint32_t surplus = copiers->unneeded; surplus > COPIERS_KEPT; surplus--)
+        copier_dismiss(copiers, copiers->idle);
+    copiers->unneeded = copiers->idle_count;
+}
+
+void copiers_relieve(struct copiers *copiers)
+{
+    while (copiers->idle != COPIERS_NONE)
+        copier_dismiss(copiers, copiers->idle);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
@@ -252,8 +272,7 @@ int copiers_open(struct copiers *copiers, struct copier_counters *counters, uint
 static void copiers_settle(struct copiers *copiers)
 {
     int patience = COPIERS_REAP_PATIENCE_MS;
-    while (copiers->idle != COPIERS_NONE)
-        copier_dismiss(copiers, copiers->idle);
+    copiers_relieve(copiers);
     for (uint32_t i = 0; i < copiers->capacity; i++) {
         struct copier_entry *entry = &copiers->entries[i];
         /* One whose slot is waited for is told of by copiers_next. */

@@ -12,8 +12,11 @@
 
 #include "runtime/broker/copier.h"
 
-/* Idle copiers that are kept: a fork costs more than a message. */
-#define COPIERS_IDLE_MAX 8u
+/* Idle copiers that are kept for good: a fork costs more than a message. */
+#define COPIERS_KEPT 8u
+/* And for a while, so that calls that end together leave the next ones what they need: two streams of
+ * as many calls as run at once by default (max_active). */
+#define COPIERS_IDLE_MAX 128u
 /* How long to wait, all in all, for copiers that were let go to be gone, where that matters. */
 #define COPIERS_REAP_PATIENCE_MS 200
 #define COPIERS_NONE UINT32_MAX
@@ -39,6 +42,7 @@ struct copiers {
     uint32_t capacity;
     uint32_t free, idle; /* heads of lists */
     uint32_t idle_count;
+    uint32_t unneeded; /* of them: the fewest that there were since the last copiers_trim */
 };
 
 /* Room for two copiers a slot and the idle ones. 0 or a negative errno; copiers_close is due then
@@ -56,6 +60,11 @@ int copiers_start(struct copiers *copiers, const struct copier_job *job,
                   const int descriptors[COPIER_JOB_DESCRIPTORS], uint32_t *index);
 /* Takes over a busy copier of an earlier image. Its index, or COPIERS_NONE with errno. */
 uint32_t copiers_adopt(struct copiers *copiers, const struct copier_entry *busy);
+
+/* Lets go of the idle ones that nobody has needed since the last time, beyond COPIERS_KEPT. */
+void copiers_trim(struct copiers *copiers);
+/* Lets go of all idle ones: processes or descriptors have run out. */
+void copiers_relieve(struct copiers *copiers);
 
 /* The job of a busy copier is over: it is kept for the next one, or let go. */
 void copiers_rest(struct copiers *copiers, uint32_t index);

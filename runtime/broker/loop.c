@@ -55,6 +55,7 @@ int loop_make(struct broker *broker, struct failure *failure)
 {
     timer_describe(&broker->stop_timer, TIMER_STOP, 0);
     timer_describe(&broker->audit_timer, TIMER_AUDIT, 0);
+    timer_describe(&broker->captures_timer, TIMER_CAPTURES, 0);
     broker->listener = broker->listener_state.socket;
     broker->signals = signals_open();
     broker->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -176,6 +177,15 @@ static void captures_handle(struct broker *broker)
         const struct call *call = capture_owner(capture);
         call_capture_changed(broker, (uint32_t)(call - broker->calls.table));
     }
+    if (captures_have_surplus(broker->captures) && !timer_is_armed(&broker->captures_timer))
+        timer_arm(&broker->timers, &broker->captures_timer, broker->now + CAPTURES_TRIM_MS);
+}
+
+static void captures_expire(struct broker *broker)
+{
+    captures_trim(broker->captures);
+    if (captures_have_surplus(broker->captures))
+        timer_arm(&broker->timers, &broker->captures_timer, broker->now + CAPTURES_TRIM_MS);
 }
 
 static void event_handle(struct broker *broker, const struct epoll_event *event)
@@ -235,6 +245,9 @@ static void timer_handle(struct broker *broker, const struct timer *timer)
         break;
     case TIMER_ORPHANS:
         orphans_expire(broker);
+        break;
+    case TIMER_CAPTURES:
+        captures_expire(broker);
         break;
     case TIMER_AUDIT:
         audit_probe(&broker->audit, broker->now);

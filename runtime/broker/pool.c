@@ -322,6 +322,8 @@ void pool_relieve(struct broker *broker)
     for (uint32_t i = 0; i < pool->used && pool->idle_count > 1; i++)
         if (pool->table[i].used && pool->table[i].idle)
             pool_drop(broker, i);
+    if (broker->captures)
+        captures_relieve(broker->captures);
 }
 
 void pool_retire(struct broker *broker)

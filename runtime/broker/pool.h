@@ -82,7 +82,7 @@ bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation);
 /* Whether pool_take would not fork. */
 bool pool_has_idle(const struct pool *pool, uint32_t confinement);
 
-/* Descriptors or processes have run out: gives up the idle workers but one. */
+/* Descriptors or processes have run out: gives up the idle workers but one, and the idle copiers. */
 void pool_relieve(struct broker *broker);
 
 /* Whether `process` is a worker, also one that has been closed and not been reaped yet. */

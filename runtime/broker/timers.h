@@ -22,6 +22,7 @@ enum timer_kind {
     TIMER_AUDIT,      /* probe an unhealthy audit trail */
     TIMER_CLOSERS,    /* some may have been idle for long */
     TIMER_ORPHANS,    /* the next pass over what a killed worker left */
+    TIMER_CAPTURES,   /* some copiers may have been idle for long */
 };
 
 struct timer {

@@ -169,7 +169,9 @@ def test_the_limits_are_those_of_the_sources():
     assert number("calls.h", "KEPT_BYTES_MAX") == 64 and "hold 64 MiB at most" in text
     assert number("pool.h", "POOL_SURPLUS_IDLE_MS") == 10000 and "after ten seconds" in text
     assert number("pool.h", "POOL_LAST_IDLE_MS") == 300000 and "after five minutes" in text
-    assert number("copiers.h", "COPIERS_IDLE_MAX") == 8 and "eight idle capture" in text
+    assert number("copiers.h", "COPIERS_KEPT") == 8 and "but for eight" in text
+    assert number("copiers.h", "COPIERS_IDLE_MAX") == 128 and "at most 128 are kept" in text
+    assert number("capture.h", "CAPTURES_TRIM_MS") == 10000 and "after ten to twenty" in text
     assert number("reload.h", "RELOAD_CHECK_MS") == 30000
     assert "takes more than 30 s to check" in section("Upgrading")
 

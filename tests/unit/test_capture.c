@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "runtime/broker/capture.h"
+#include "runtime/broker/copiers.h"
 #include "runtime/broker/paths.h"
 #include "runtime/shared/io.h"
 
@@ -1175,6 +1176,54 @@ static void test_copiers_are_used_again_and_replaced_when_dead(void **state)
     }
 }
 
+/* Idle copiers, as far as this test's children tell. */
+static unsigned copiers_alive(void)
+{
+    char text[4096];
+    unsigned count = 0;
+    int children = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    ssize_t length = read(children, text, sizeof text);
+    close(children);
+    for (ssize_t i = 0; i < length; i++)
+        count += text[i] == ' ';
+    return count;
+}
+
+/* Reports are taken too: that reaps those that were let go. */
+static bool copiers_come_to(unsigned wanted)
+{
+    while (captures_next(captures) != NULL)
+        continue;
+    return copiers_alive() == wanted;
+}
+
+static void test_copiers_that_nobody_needed_for_long_end(void **state)
+{
+    (void)state;
+    int child[CAPTURE_STREAMS];
+    assert_int_equal(captures_make_ready(captures, COPIERS_KEPT), 0);
+    assert_false(captures_have_surplus(captures));
+    assert_int_equal(captures_make_ready(captures, 20), 0);
+    assert_true(captures_have_surplus(captures));
+    captures_trim(captures); /* they have only just come */
+    assert_int_equal(copiers_alive(), 20);
+    struct capture *capture = start_two(child); /* needs two */
+    assert_non_null(capture);
+    close(child[0]);
+    close(child[1]);
+    wait_ended(capture);
+    capture_release(captures, capture);
+    captures_trim(captures);
+    wait_until(copiers_come_to(COPIERS_KEPT + 2)); /* of the 18 the kept ones stay */
+    captures_trim(captures);
+    wait_until(copiers_come_to(COPIERS_KEPT));
+    captures_trim(captures);
+    assert_false(captures_have_surplus(captures));
+    assert_int_equal(copiers_alive(), COPIERS_KEPT);
+    captures_relieve(captures);
+    wait_until(copiers_come_to(0));
+}
+
 /* What a copier holds: nothing of the broker's but its socket. */
 static void test_a_copier_holds_nothing_else(void **state)
 {
@@ -1481,6 +1530,7 @@ int main(int count, char **arguments)
         TEST(test_what_a_caller_cannot_take_is_told_and_captured),
         TEST(test_a_caller_that_never_reads_stalls_its_own_child_alone),
         TEST(test_a_drained_capture_goes_on_for_who_still_holds_the_pipe),
+        TEST(test_copiers_that_nobody_needed_for_long_end),
         TEST(test_draining_an_idle_or_ended_stream_is_immediate),
         TEST(test_draining_waits_for_a_slow_caller_only),
         TEST(test_draining_ends_while_a_background_process_goes_on_writing),
