@@ -97,6 +97,14 @@ void pool_drop(struct broker *broker, uint32_t index)
     entry_free(pool, index);
 }
 
+/* What a call leaves in a tmpfs stays charged to its worker's group (cgroup-v2.rst, "Memory Ownership"),
+ * with nobody there to be killed for it: the next call in that group would have so much less. */
+static bool worker_ends_after_a_call(const struct broker *broker, uint32_t confinement)
+{
+    return broker->host.cgroup_memory &&
+           broker->policy->confinements[confinement]->limits.memory != LIMIT_UNSET;
+}
+
 static void worker_become_idle(struct broker *broker, uint32_t index)
 {
     struct pool *pool = &broker->pool;
@@ -104,6 +112,7 @@ static void worker_become_idle(struct broker *broker, uint32_t index)
 
     entry->call = NONE;
     if (entry->retired || entry->worker.calls >= POOL_WORKER_CALLS ||
+        worker_ends_after_a_call(broker, entry->worker.confinement) ||
         pool->idle_count >= POOL_SPARES_MAX) {
         pool_drop(broker, index);
         return;

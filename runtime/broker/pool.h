@@ -6,7 +6,8 @@
  * A call takes an idle worker of its confinement, or has one forked. While calls overlap, one idle
  * worker is kept ready, forked a moment after the last was taken, so that the next call does not
  * wait for a fork; a caller that makes one call after another is served by one worker. Idle ones end
- * after a while, each after a number of calls, and all at a reload. */
+ * after a while, each after a number of calls (one, where a cgroup limits its memory), and all at a
+ * reload. */
 #ifndef SLUICE_POOL_H
 #define SLUICE_POOL_H
 

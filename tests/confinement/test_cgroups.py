@@ -51,12 +51,9 @@ class Delegated:
         return sorted(self.path.glob("sluice-worker-*"))
 
     def counted(self, name, field):
-        """The sum of a field of all workers' groups."""
-        total = 0
-        for group in self.workers():
-            lines = (group / name).read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.split()[0] == field)
-        return total
+        """A field of the group and all beneath it, of those that are gone too."""
+        pairs = (line.split() for line in (self.path / name).read_text().splitlines())
+        return int(dict(pairs)[field])
 
     def end(self):
         def removed():
@@ -139,7 +136,7 @@ def test_memory_counts_the_tree(delegated, home):
     assert broker.group.counted("memory.events", "oom_kill") == 0
     assert answer(broker, home, "tight.py") == (0, "killed\n")
     assert broker.group.counted("memory.events", "oom_kill") >= 1
-    # the worker that it happened to serves on, and so does the other
+    # and the next have nothing to do with it
     assert answer(broker, home, "tight.py") == (0, "killed\n")
     assert answer(broker, home, "ample.py") == (0, "all alive\n")
 
@@ -148,6 +145,27 @@ def test_memory_ends_a_program_that_is_too_large(delegated, home):
     broker = delegated(python(home, "large.py", "x = b'x' * (200 << 20)", [*KEYS, "memory = 64M"]))
     assert answer(broker, home, "large.py")[0] == 128 + 9
     broker.wait_event("exit", signal=9)
+
+
+LEAVING = """
+import os
+with open("/dev/shm/left-" + os.environ["HOME"].replace("/", "-"), "wb") as file:
+    for _ in range(45): file.write(b"x" * (1 << 20))
+"""
+TAKING = "x = b'x' * (30 << 20)"
+
+
+def test_what_a_call_leaves_in_memory_is_not_the_next_ones(delegated, home):
+    keys = ["memory = 64M", "env = HOME"]
+    broker = delegated(python(home, "leave.py", LEAVING, keys) + python(home, "take.py", TAKING, keys),
+                       "max_active = 1")
+    try:
+        for _ in range(2):
+            assert answer(broker, home, "take.py") == (0, "")
+            assert answer(broker, home, "leave.py") == (0, "")
+        assert answer(broker, home, "take.py") == (0, "")
+    finally:
+        os.unlink("/dev/shm/left-" + str(home).replace("/", "-"))
 
 
 # Each process makes two more, in sessions of their own, until the kernel refuses.
