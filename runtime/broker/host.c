@@ -314,31 +314,69 @@ static bool file_raises_privileges(int file)
     return getxattr(link, "security.capability", value, sizeof(value)) > 0; /* capabilities(7) */
 }
 
-static void program_check(struct broker *broker, uint32_t index, struct host_report *report)
+/* The name or path that a rule runs; NULL when its variable is not set. */
+static const char *rule_program(const struct broker *broker, const struct policy_rule *rule)
+{
+    const struct policy_token *token = &rule->tokens[0];
+    return token->kind == TOKEN_EXPANSION ? broker->expansions[token->expansion].bytes
+                                          : token->pieces[0].literal.bytes;
+}
+
+/* `*failure` says why it was not found. */
+static bool program_check_privileges(struct broker *broker, uint32_t index,
+                                     struct host_report *report, struct failure *failure)
 {
     const struct policy *policy = broker->policy;
     const struct policy_rule *rule = &policy->rules[index];
-    const struct policy_token *token = &rule->tokens[0];
-    const char *program = token->kind == TOKEN_EXPANSION
-                              ? broker->expansions[token->expansion].bytes
-                              : token->pieces[0].literal.bytes;
     struct resolved resolved = {.descriptor = -1};
-    struct failure failure;
 
-    if (!program)
-        return;
-    if (resolve_executable(program, environment_exec_path(rule->attributes, broker->path), &resolved,
-                           &failure) < 0) {
-        host_tell(report, CONFINEMENT_NOTE, "%s:%u: %s", policy->file,
-                  (unsigned)policy->lines[index], failure.text);
-        return;
-    }
+    if (resolve_executable(rule_program(broker, rule),
+                           environment_exec_path(rule->attributes, broker->path), &resolved,
+                           failure) < 0)
+        return false;
     if (!rule->confinement->new_privs && file_raises_privileges(resolved.descriptor))
         host_tell(report, CONFINEMENT_NOTE,
                   "%s:%u: %s raises its privileges when run, which no_new_privs prevents; "
                   "the rule needs new_privs = allow",
                   policy->file, (unsigned)policy->lines[index], resolved.path);
     descriptor_close(&resolved.descriptor);
+    return true;
+}
+
+/* Programs that a start looks at; check-host looks at all. A start must not take long. */
+#define PROGRAMS_AT_START_MAX 1024u
+
+void host_check_privileges(struct broker *broker, struct host_report *report)
+{
+    const struct policy *policy = broker->policy;
+    const char *last_program = NULL, *last_path = NULL;
+    uint32_t looked_at = 0;
+    struct failure failure;
+
+    for (uint32_t i = 0; i < policy->rule_count && looked_at < PROGRAMS_AT_START_MAX; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        const char *program = rule_program(broker, rule);
+        const char *path = environment_exec_path(rule->attributes, broker->path);
+        /* Rules for one program mostly stand together. */
+        if (!program || rule->confinement->new_privs ||
+            (last_program && strcmp(program, last_program) == 0 && path == last_path))
+            continue;
+        last_program = program;
+        last_path = path;
+        looked_at++;
+        program_check_privileges(broker, i, report, &failure);
+    }
+}
+
+static void program_check(struct broker *broker, uint32_t index, struct host_report *report)
+{
+    const struct policy *policy = broker->policy;
+    struct failure failure;
+
+    if (rule_program(broker, &policy->rules[index]) &&
+        !program_check_privileges(broker, index, report, &failure))
+        host_tell(report, CONFINEMENT_NOTE, "%s:%u: %s", policy->file,
+                  (unsigned)policy->lines[index], failure.text);
 }
 
 /* Whether the directory of a file is fit, as far as it exists. */

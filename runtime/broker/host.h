@@ -38,6 +38,9 @@ void host_prepare_matching(struct broker *broker, char *const *variables,
  * audit = strict that is an error. */
 void host_check_self(const struct broker *broker, struct host_report *report);
 
+/* Says which rules' programs would gain privileges that no_new_privs takes away, of the first 1,024. */
+void host_check_privileges(struct broker *broker, struct host_report *report);
+
 /* What only check-host looks at: whether each rule's program is there, whether the directories of
  * the socket and the audit trail are fit. Makes nothing. */
 void host_check_files(struct broker *broker, struct host_report *report);

@@ -141,6 +141,7 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
     host_check_self(broker, &report);
     if (report.errors > 0)
         return failure_set(failure, 0, "this host is not fit for it");
+    host_check_privileges(broker, &report);
     if (state) {
         broker->host.open_files.rlim_cur = state->header.open_files_soft;
         broker->host.open_files.rlim_max = state->header.open_files_hard;
