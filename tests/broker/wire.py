@@ -16,7 +16,8 @@ PEER, TOO_LARGE, BUSY, CONFINE, OUTPUT = -8, -9, -10, -11, -12
 CALL, SIGNAL, LIST, HELLO = 1, 2, 3, 4
 FLAG_BODY = 1
 
-PATIENCE = 30  # seconds before a test gives up on something that should come at once
+# seconds before a test gives up on something that should come at once
+PATIENCE = int(os.environ.get("SLUICE_PATIENCE", 30))
 
 
 def wait_for(condition, what="a condition", patience=PATIENCE):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build")).resolve()
-PATIENCE_S = 840
+PATIENCE_S = 1800
 
 # What a root over 9p needs, each after what it needs itself. Some kernels have some of it built in.
 MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
