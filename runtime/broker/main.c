@@ -13,6 +13,7 @@
 #include "runtime/broker/confine.h"
 #include "runtime/broker/explain.h"
 #include "runtime/broker/host.h"
+#include "runtime/broker/image.h"
 #include "runtime/broker/json.h"
 #include "runtime/broker/listing.h"
 #include "runtime/broker/notice.h"
@@ -183,7 +184,12 @@ int main(int argc, char **argv)
     struct broker *broker = mmap(NULL, sizeof(*broker), PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const char *word;
+    int status = image_settle();
 
+    if (status < 0) {
+        notice("cannot protect its own tables: %s", strerror(-status));
+        return EXIT_USAGE;
+    }
     if (broker == MAP_FAILED) {
         notice("out of memory");
         return EXIT_USAGE;

@@ -39,6 +39,44 @@ def test_it_is_hardened(broker):
     assert "TEXTREL" not in readelf(broker, "-d")
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A process of a broker with many rules, in the middle of writing what does not fit a pipe; its
+    broker, and its maps with what is resident of each: proc_pid_smaps(5)."""
+    rules = "".join(f"tool{n} {' '.join(f'word{n}-{i}' for i in range(6))}\n" for n in range(1000))
+    broker = compiled(tmp_path_factory.mktemp("many"), rules)
+    process = subprocess.Popen([broker, "policy"], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.read(1)
+        text = open(f"/proc/{process.pid}/smaps", encoding="utf-8").read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    maps = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ +(\S*)$.*?^Rss: +(\d+) kB$", text,
+                      re.M | re.S)
+    return broker, [(int(begin, 16), int(end, 16), mode, int(resident) * 1024)
+                    for begin, end, mode, path, resident in maps if path == str(broker)]
+
+
+def test_what_is_relocated_at_its_start_is_read_only_from_then_on(running):
+    broker, maps = running
+    address, size = re.search(r"GNU_RELRO +\S+ (0x\w+) 0x\w+ 0x\w+ (0x\w+)",
+                              readelf(broker, "-l")).groups()
+    begin = maps[0][0] + int(address, 16)
+    end = begin + int(size, 16)
+    modes = {mode for first, last, mode, _ in maps if first < end and begin < last}
+    assert modes == {"r--p"}, maps
+
+
+def test_the_relocations_themselves_are_given_back(running):
+    broker, maps = running
+    offset, size = re.search(r"\.rela\.dyn +RELA +\w+ (\w+) (\w+)", readelf(broker, "-S")).groups()
+    assert int(size, 16) > 256 * 1024 and int(offset, 16) < 65536
+    # what the kernel maps around a page that is looked at: 64 KiB
+    assert maps[0][3] <= 128 * 1024, maps
+
+
 def test_it_has_a_stack_protector(tmp_path):
     """Seen in what is linked in, since the executable itself has no symbols."""
     archive = sluicec_library() / "libruntime-musl.a"
