@@ -10,15 +10,15 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
-/* Where the image begins: the linker makes this symbol. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+/* Where the image begins, with its ELF header: the linker makes this symbol. */
+extern const char image_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
 
 static const ElfW(Phdr) *header_find(uint32_t type)
 {
-    const char *start = (const char *)&__ehdr_start;
-    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(const void *)(start + __ehdr_start.e_phoff);
+    const ElfW(Ehdr) *file = (const void *)image_start;
+    const ElfW(Phdr) *headers = (const void *)(image_start + file->e_phoff);
 
-    for (uint16_t i = 0; i < __ehdr_start.e_phnum; i++)
+    for (uint16_t i = 0; i < file->e_phnum; i++)
         if (headers[i].p_type == type)
             return &headers[i];
     return NULL;
@@ -28,7 +28,7 @@ static const ElfW(Phdr) *header_find(uint32_t type)
 static uintptr_t image_bias(void)
 {
     const ElfW(Phdr) *first = header_find(PT_LOAD);
-    return (uintptr_t)&__ehdr_start - (first ? first->p_vaddr - first->p_offset : 0);
+    return (uintptr_t)image_start - (first ? first->p_vaddr - first->p_offset : 0);
 }
 
 static void relocations_give_back(uintptr_t bias, uintptr_t page)
