@@ -150,13 +150,13 @@ def test_memory_ends_a_program_that_is_too_large(delegated, home):
 LEAVING = """
 import os
 with open("/dev/shm/left-" + os.environ["HOME"].replace("/", "-"), "wb") as file:
-    for _ in range(45): file.write(b"x" * (1 << 20))
+    for _ in range(80): file.write(b"x" * (1 << 20))
 """
-TAKING = "x = b'x' * (30 << 20)"
+TAKING = "x = b'x' * (80 << 20)"
 
 
 def test_what_a_call_leaves_in_memory_is_not_the_next_ones(delegated, home):
-    keys = ["memory = 64M", "env = HOME"]
+    keys = ["memory = 128M", "env = HOME"]
     broker = delegated(python(home, "leave.py", LEAVING, keys) + python(home, "take.py", TAKING, keys),
                        "max_active = 1")
     try:
