@@ -359,7 +359,7 @@ FAULTS := $(BUILD)/faults
 FAULT_OBJECTS := $(MUSL_RUNTIME:%.c=$(FAULTS)/musl/%.o)
 $(FAULTS)/musl/%.o: %.c tests/faults/calls.txt
 	@mkdir -p $(@D)
-	$(MUSL_CC) $(RUNTIME) -g -fsanitize=undefined -fsanitize-undefined-trap-on-error -c -o $@.plain $<
+	$(MUSL_CC) $(RUNTIME) -MT $@ -MF $(@:.o=.d) -g -fsanitize=undefined -fsanitize-undefined-trap-on-error -c -o $@.plain $<
 	sed $(if $(filter %/kernel_call.c,$<),-e /kernel_call_words/d) -e 's/.*/& fault_&/' tests/faults/calls.txt > $@.names
 	objcopy --redefine-syms=$@.names $@.plain $@
 	@rm -f $@.plain $@.names

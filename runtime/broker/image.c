@@ -13,10 +13,19 @@
 /* Where the image begins, with its ELF header: the linker makes this symbol. */
 extern const char image_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
 
+/* Its address alone: to the compiler the symbol is an object, which ends somewhere. */
+static const char *image_begin(void)
+{
+    const char *begin = image_start;
+    __asm__("" : "+r"(begin));
+    return begin;
+}
+
 static const ElfW(Phdr) *header_find(uint32_t type)
 {
-    const ElfW(Ehdr) *file = (const void *)image_start;
-    const ElfW(Phdr) *headers = (const void *)(image_start + file->e_phoff);
+    const char *begin = image_begin();
+    const ElfW(Ehdr) *file = (const void *)begin;
+    const ElfW(Phdr) *headers = (const void *)(begin + file->e_phoff);
 
     for (uint16_t i = 0; i < file->e_phnum; i++)
         if (headers[i].p_type == type)
@@ -28,7 +37,7 @@ static const ElfW(Phdr) *header_find(uint32_t type)
 static uintptr_t image_bias(void)
 {
     const ElfW(Phdr) *first = header_find(PT_LOAD);
-    return (uintptr_t)image_start - (first ? first->p_vaddr - first->p_offset : 0);
+    return (uintptr_t)image_begin() - (first ? first->p_vaddr - first->p_offset : 0);
 }
 
 static void relocations_give_back(uintptr_t bias, uintptr_t page)
