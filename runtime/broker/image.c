@@ -7,8 +7,11 @@
 #include <link.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+
+#include "runtime/broker/notice.h"
 
 /* Where the image begins, with its ELF header: the linker makes this symbol. */
 extern const char image_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
@@ -73,5 +76,9 @@ int image_settle(void)
         return 0;
     uintptr_t begin = (bias + fixed->p_vaddr) / page * page;
     uintptr_t end = (bias + fixed->p_vaddr + fixed->p_memsz) / page * page;
-    return begin < end && mprotect((void *)begin, end - begin, PROT_READ) < 0 ? -errno : 0;
+    if (begin >= end || mprotect((void *)begin, end - begin, PROT_READ) == 0)
+        return 0;
+    int failure = errno;
+    notice("cannot protect its own tables: %s", strerror(failure));
+    return -failure;
 }

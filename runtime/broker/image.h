@@ -7,7 +7,7 @@
 /* Makes the tables that the start has relocated read-only (PT_GNU_RELRO; musl leaves that to its
  * dynamic loader, which a static executable has not), and gives back the pages of the relocations
  * themselves, which nobody reads again: with 10,000 rules they are the larger part of the broker's
- * memory. Returns 0 or a negative errno. */
+ * memory. Returns 0, or a negative errno after saying so. */
 int image_settle(void);
 
 #endif

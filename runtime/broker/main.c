@@ -196,8 +196,6 @@ int main(int argc, char **argv)
         notice("%s%s%s (--help says what there is)", problem, word ? ": " : "", word ? word : "");
         return EXIT_USAGE;
     }
-    if (status < 0)
-        notice("cannot protect its own tables: %s", strerror(-status));
     /* A successor has no way back here, and calls to go on with. */
     if (status < 0 && broker->options.resume < 0)
         return EXIT_USAGE;
