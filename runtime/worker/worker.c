@@ -258,8 +258,6 @@ int worker_receive(struct worker *worker, struct worker_report *report)
     if (result != MESSAGE_RECEIVED || message.length != sizeof telling || message.count != 0 ||
         telling.protocol != WORKER_PROTOCOL || telling.report.kind > REPORT_IDLE)
         return -1;
-    /* Taken over, a worker may have had nothing left to tell but this. */
-    worker->call = telling.report.call;
     if (telling.report.kind == REPORT_IDLE) {
         worker_idle(worker, report);
         return 1;
