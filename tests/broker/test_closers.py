@@ -42,7 +42,7 @@ def test_files_in_memory_are_written_and_closed(start_broker):
         assert os.pread(fd, 100, 0) == f"{number}\n".encode()
         os.close(fd)
     assert 1 <= len(closers(broker)) <= 20  # one at once for each, and they are used again
-    wait_for(lambda: broker.descriptors() <= before + 6, "all to be closed")
+    wait_for(lambda: broker.descriptors() <= before + 7, "all to be closed")
 
 
 def test_a_closer_that_takes_long_is_left_to_it(start_broker):
@@ -76,7 +76,7 @@ def test_a_closer_that_is_killed_is_replaced(start_broker):
         wait_for(lambda: closer not in closers(broker), "it to be gone")
     before = broker.descriptors()
     assert broker.call("sh", "-c", "exit 3", stdout=fd).status == 3
-    assert broker.descriptors() <= before + 6
+    assert broker.descriptors() <= before + 7
     os.close(fd)
 
 

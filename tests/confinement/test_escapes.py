@@ -256,6 +256,7 @@ def test_tracing_others_needs_no_key(start, escape, outsider):
     program = escape("escape_processes")
     broker = start(program.rules("syscalls = default, +ptrace, +process_vm_readv, "
                                  "+process_vm_writev, +pidfd_getfd, +kcmp"))
+    broker.call(str(program.held))  # its workers are there
     for target in (outsider.pid, broker.pid, *broker.children()):
         results = program.run(broker, program.held, target)
         assert results["kill"] == "ok"
