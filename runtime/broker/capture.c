@@ -88,6 +88,7 @@ static void counters_begin(struct copier_counters *counters, uint64_t max_output
     atomic_store(&counters->claimed, 0);
     atomic_store(&counters->spent, 0);
     atomic_store(&counters->orders, 0);
+    atomic_store(&counters->waiting, 0);
 }
 
 /* 0 with the child's end of the pipe, or a negative errno. */
@@ -297,16 +298,19 @@ struct capture_state capture_state(const struct capture *capture)
 {
     struct copier_counters *counters = capture_counters(capture);
     bool asked = (atomic_load(&counters->orders) & COPIER_DRAIN) != 0;
-    struct capture_state state = {.drained = asked, .ended = true};
+    uint32_t waiting = atomic_load(&counters->waiting);
+    struct capture_state state = {.drained = asked, .ended = true, .waits_for_caller = true};
     for (unsigned stream = 0; stream < CAPTURE_STREAMS; stream++) {
         uint32_t reports = capture->reports[stream];
         state.bytes[stream] = atomic_load(&counters->bytes[stream]);
         state.drained &= (reports & (STREAM_DRAINED | STREAM_ENDED)) != 0;
         state.ended &= (reports & STREAM_ENDED) != 0;
+        state.waits_for_caller &= (reports & STREAM_ENDED) != 0 || (waiting >> stream & 1) != 0;
         state.over_limit |= (reports & STREAM_OVER_LIMIT) != 0;
         state.file_error[stream] = capture->file_error[stream];
         state.caller_error[stream] = capture->caller_error[stream];
     }
+    state.waits_for_caller &= !state.ended;
     return state;
 }
 

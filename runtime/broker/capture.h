@@ -105,6 +105,7 @@ struct capture_state {
     uint64_t bytes[CAPTURE_STREAMS]; /* taken from the child so far */
     bool drained;    /* since capture_drain: what the pipes held then has been passed on */
     bool ended;      /* nothing more will come; bytes are final */
+    bool waits_for_caller; /* what has not ended is held up by a caller that takes nothing */
     bool over_limit; /* max_output is used up and more came; exactly that much was passed on */
     /* errno of a failed capture write: the file is truncated there, the caller gets everything */
     int file_error[CAPTURE_STREAMS];

@@ -108,6 +108,15 @@ static void copy_wait(struct copy *copy, int descriptor, short events, int timeo
         copier_wake(copier);
 }
 
+/* The same, for room at the caller's. The broker can see that this is what is waited for. */
+static void copy_wait_for_caller(struct copy *copy)
+{
+    uint32_t bit = (uint32_t)1 << copy->stream;
+    atomic_fetch_or(&copy->counters->waiting, bit);
+    copy_wait(copy, copy->caller, POLLOUT, -1);
+    atomic_fetch_and(&copy->counters->waiting, ~bit);
+}
+
 static bool descriptor_is(int descriptor, short events)
 {
     struct pollfd watched = {.fd = descriptor, .events = events};
@@ -207,7 +216,7 @@ static void copy_to_caller(struct copy *copy, const char *bytes, size_t length)
             bytes += written;
             length -= (size_t)written;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            copy_wait(copy, copy->caller, POLLOUT, -1);
+            copy_wait_for_caller(copy);
             copy_read_orders(copy);
         } else if (errno != EINTR) {
             caller_fail(copy, errno);
@@ -243,7 +252,7 @@ enum progress { PROGRESS, AT_END };
 static void copy_wait_for_room(struct copy *copy)
 {
     if (copy->kind == CALLER_PIPE && descriptor_is(copy->source, POLLIN))
-        copy_wait(copy, copy->caller, POLLOUT, -1);
+        copy_wait_for_caller(copy);
     else
         copy_wait(copy, copy->source, POLLIN, -1);
 }

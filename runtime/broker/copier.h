@@ -28,7 +28,8 @@ struct copier_counters {
     _Atomic uint64_t claimed; /* of the limit: passed on, or about to be by one of the copiers */
     _Atomic uint64_t spent;   /* of the limit: passed on */
     _Atomic uint32_t orders;
-    uint32_t reserved[5];
+    _Atomic uint32_t waiting; /* bit N: stream N waits for its caller to take something */
+    uint32_t reserved[4];
 };
 
 /* A job, sent with three descriptors: the pipe's reading end (O_NONBLOCK), the caller's, the file.

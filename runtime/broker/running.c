@@ -50,7 +50,8 @@ static bool take_due(uint64_t *deadline, uint64_t now)
 /* ---- the answer, and after it ---------------------------------------------------------------- */
 
 /* The oldest call in the background that only waits for a caller to take its output makes room: the
- * rest goes to the file alone. False if there is none. */
+ * rest goes to the file alone. Not one whose copier has not had its turn yet on a busy machine: its
+ * caller has done nothing to lose output by. False if there is none. */
 static bool background_make_room(struct broker *broker)
 {
     struct call *oldest = NULL;
@@ -58,6 +59,7 @@ static bool background_make_room(struct broker *broker)
     for (uint32_t i = 0; i < broker->calls.used; i++) {
         struct call *call = &broker->calls.table[i];
         if (call->state == CALL_BACKGROUND && call->worker == NONE && call->abort_at == 0 &&
+            call->capture && capture_state(call->capture).waits_for_caller &&
             (!oldest || call->ended < oldest->ended))
             oldest = call;
     }

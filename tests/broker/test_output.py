@@ -1,9 +1,11 @@
 """Output that is captured: to the caller and to the file, unchanged, whoever is slow or gone."""
 import hashlib
 import os
+import signal
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from abilities import needs_mount
@@ -122,6 +124,33 @@ def test_the_answer_does_not_wait_for_a_caller_that_does_not_read(start_broker, 
     event = broker.wait_event("exit", call=1)
     assert event["stdout_bytes"] == 100000 and event["drain_timeout"] is True
     assert len(out(home).read_bytes()) == 100000
+    os.close(end)
+    os.close(fd)
+
+
+def test_a_caller_that_reads_loses_nothing_to_those_that_do_not(start_broker, home):
+    """A copier that a busy machine does not let run makes its call look as if its caller did not read."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n", "max_active = 1\nqueue = 0")
+    waiting = f"while [ ! -e {home}/gate ]; do sleep 0.01; done"
+    end, fd = os.pipe()
+    with Connection(broker.socket) as reader, Connection(broker.socket) as other, Output() as stdout:
+        reader.send1(["sh", "-c", f"echo one; {waiting}; echo two"], stdout=stdout)
+        stdout.close_writer()
+        assert os.read(stdout.end, 100) == b"one\n"
+        copier, = [pid for pid in broker.children() if Path(f"/proc/{pid}/comm").read_text() ==
+                   "sluice-capture\n"]
+        os.kill(copier, signal.SIGSTOP)
+        try:
+            (home / "gate").touch()
+            assert reader.reply().status == 0  # by the patience of the answer
+            # another takes nothing, and wants the place in the background
+            other.send1(["sh", "-c", "head -c 100000 /dev/zero"], stdout=fd)
+            assert other.reply().status == 0
+        finally:
+            os.kill(copier, signal.SIGCONT)
+        assert stdout.read() == b"two\n"
+    event = broker.wait_event("exit", call=1)
+    assert event["stdout_bytes"] == 8 and "drain_timeout" not in event
     os.close(end)
     os.close(fd)
 
