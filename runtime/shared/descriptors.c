@@ -90,7 +90,7 @@ static bool socket_is_ended(int socket)
 
 enum message_result message_receive(int socket, struct message *message)
 {
-    struct descriptors_room control = {0};
+    struct descriptors_room control;
     struct iovec part = {.iov_base = message->buffer, .iov_len = message->capacity};
     struct msghdr header = {
         .msg_iov = &part,
@@ -101,6 +101,7 @@ enum message_result message_receive(int socket, struct message *message)
     int taken[DESCRIPTORS_MAX];
     ssize_t length;
 
+    memset(&control, 0, sizeof(control));
     message->length = 0;
     message->count = 0;
     for (size_t i = 0; i < message->wanted && !message->keep; i++)
