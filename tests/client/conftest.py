@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ sys.path.insert(0, str(HERE))
 
 from client_helpers import ROOT, clean_environment  # noqa: E402
 from fake_broker import FakeBroker  # noqa: E402
+
+# Whoever starts the tests in the background may have them ignore this, and their children with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
