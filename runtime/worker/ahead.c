@@ -99,6 +99,24 @@ static void child_take(struct ahead *ahead, int descriptors[DESCRIPTORS_MAX])
         child_fail(ahead, STAGE_INTERNAL, EPROTO);
 }
 
+/* Signals that reached the child while it waited were nobody's of this call: its program must not
+ * begin with them. Being ignored for a moment discards them (signal(7)); actions are its own. */
+static void child_forget_signals(void)
+{
+    const struct {
+        uintptr_t handler;
+        unsigned long rest[7];
+    } ignored = {.handler = (uintptr_t)SIG_IGN}, usual = {.handler = (uintptr_t)SIG_DFL};
+    uint64_t pending = 0;
+
+    kernel_call(SYS_rt_sigpending, KERNEL_POINTER(&pending), sizeof pending);
+    for (int signal = 1; pending != 0; signal++, pending >>= 1)
+        if (pending & 1) {
+            kernel_call(SYS_rt_sigaction, signal, KERNEL_POINTER(&ignored), 0, sizeof pending);
+            kernel_call(SYS_rt_sigaction, signal, KERNEL_POINTER(&usual), 0, sizeof pending);
+        }
+}
+
 static int child_main(void *argument)
 {
     struct ahead *ahead = argument;
@@ -110,6 +128,7 @@ static int child_main(void *argument)
         child_end(ahead, AHEAD_UNABLE);
     child_await(ahead);
     child_take(ahead, descriptors);
+    child_forget_signals();
     /* From here on the call can be signalled and killed, as opening a path or exec may take long. */
     spawn->attributes = ahead->policy->rules[ahead->ask.rule].attributes;
     child_say(ahead, AHEAD_TOOK);

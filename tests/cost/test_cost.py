@@ -30,7 +30,7 @@ RULE = "\n/bin/true\n"
 BROKER = {"epoll_pwait": 2, "recvmsg": 3, "openat": 1, "fstat": 1, "faccessat2": 1, "statx": 5,
           "writev": 2, "sendmsg": 2, "close": 4}
 WORKER = {"poll": 1, "clone": 1, "waitid": 3, "pread64": 1, "sendto": 1, "read": 1}
-CHILD = {"recvmsg": 2, "setpgid": 1, "prctl": 1, "getppid": 1, "dup2": 3, "umask": 1, "prlimit64": 1,
+CHILD = {"recvmsg": 2, "rt_sigpending": 1, "setpgid": 1, "prctl": 1, "getppid": 1, "dup2": 3, "umask": 1, "prlimit64": 1,
          "landlock_restrict_self": 1, "rt_sigprocmask": 1, "execveat": 1}
 LIMITS = {"prlimit64": 5}  # the limit on descriptors among them
 NAMES = {"newfstatat": "fstat", "ppoll": "poll", "dup3": "dup2", "epoll_wait": "epoll_pwait",

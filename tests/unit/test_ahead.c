@@ -292,6 +292,24 @@ static void a_call_outlives_the_child_it_was_for(void **state)
     fixture_end(&f);
 }
 
+/* A signal that nobody meant for the call, as when a whole service is told to stop. */
+static void a_signal_while_it_waits_is_not_the_calls(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    pid_t waiting = waiting_child(&f, 0);
+    assert_int_equal(kill(waiting, SIGTERM), 0);
+    assert_int_equal(kill(waiting, SIGRTMAX), 0);
+    struct worker_report report = silent_call(&f, &silent, SHELL("echo ran; kill $$; echo not"));
+    assert_int_equal(report.pid, waiting);
+    assert_string_equal(f.output, "ran\n"); /* and it can be signalled as ever */
+    assert_true(WIFSIGNALED(report.status));
+    assert_int_equal(WTERMSIG(report.status), SIGTERM);
+    fixture_end(&f);
+}
+
 /* An order that is read before the call it is about: the call is not there yet, or not looked at. */
 static void orders_wait_for_their_call(void **state)
 {
@@ -423,6 +441,7 @@ int main(void)
         cmocka_unit_test(it_moves_into_the_workers_mounts),
         cmocka_unit_test(another_waits_for_one_that_was_killed),
         cmocka_unit_test(a_call_outlives_the_child_it_was_for),
+        cmocka_unit_test(a_signal_while_it_waits_is_not_the_calls),
         cmocka_unit_test(orders_wait_for_their_call),
         cmocka_unit_test(too_few_descriptors_fail_one_call),
         cmocka_unit_test(limits_are_the_calls),
