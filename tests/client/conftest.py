@@ -12,9 +12,10 @@ sys.path.insert(0, str(HERE))
 from client_helpers import ROOT, clean_environment  # noqa: E402
 from fake_broker import FakeBroker  # noqa: E402
 
-# Whoever starts the tests in the background may have them ignore this, and their children with them.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever starts the tests in the background may have them ignore these, and their children with them.
+for ignored, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, usual)
 
 
 @pytest.fixture(scope="session")
