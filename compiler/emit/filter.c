@@ -262,9 +262,9 @@ struct filter filter_from_model(struct arena *arena, const struct model_filter *
 /* ---- the broker's own ------------------------------------------------------------------------ */
 
 /* What a worker needs to make its namespaces and mounts, before its own filter. */
-static const char *const namespace_calls[] = {"clone",     "mount",      "umount2", "fsopen",
-                                              "fsconfig",  "fsmount",    "open_tree",
-                                              "move_mount", "mount_setattr"};
+static const char *const namespace_calls[] = {
+    "clone",  "unshare",  "setns",   "mount",     "umount2",    "fsopen",
+    "fsconfig", "fsmount", "open_tree", "move_mount", "mount_setattr"};
 
 static bool makes_namespaces(const struct model_confinement *confinement)
 {

@@ -1543,9 +1543,9 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000000}, /* the call's number */
     {BPF_JMP | BPF_JGE | BPF_K, 0, 1, 0x40000000}, /* x32's range? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* x32: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 111, 0, 0x000000ed}, /* 237 (mbind) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 67, 0, 0x0000009f}, /* 159 (adjtimex) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 45, 0, 0x00000086}, /* 134 (uselib) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 107, 0, 0x000000e4}, /* 228 (clock_gettime) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 65, 0, 0x0000009d}, /* 157 (prctl) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 43, 0, 0x00000068}, /* 104 (getgid) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 30, 0, 0x00000035}, /* 53 (socketpair) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 12, 0, 0x00000011}, /* 17 (pread64) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000010}, /* 16 (ioctl) or above? */
@@ -1577,160 +1577,149 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* socket: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050061}, /* socket otherwise: EAFNOSUPPORT */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* connect to getpeername: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 8, 0, 0x00000066}, /* 102 (getuid) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 6, 0, 0x00000065}, /* 101 (ptrace) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 4, 0, 0x00000036}, /* 54 (setsockopt) or above? */
     {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000010}, /* argument 1, low half */
     {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x00000001}, /* AF_UNIX? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* socketpair: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050061}, /* socketpair otherwise: EAFNOSUPPORT */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000065}, /* 101 (ptrace) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* setsockopt to times: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000066}, /* 102 (getuid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* ptrace: EPERM */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000067}, /* 103 (syslog) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getuid: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000068}, /* 104 (getgid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* syslog: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x0000008b}, /* 139 (sysfs) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000087}, /* 135 (personality) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000086}, /* 134 (uselib) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getgid to mknod: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x0000008c}, /* 140 (getpriority) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000088}, /* 136 (ustat) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000087}, /* 135 (personality) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* uselib: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000088}, /* 136 (ustat) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* personality: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000089}, /* 137 (statfs) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* ustat: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000008b}, /* 139 (sysfs) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* statfs to fstatfs: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x0000009a}, /* 154 (modify_ldt) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000008c}, /* 140 (getpriority) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* sysfs: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x0000009b}, /* 155 (pivot_root) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000099}, /* 153 (vhangup) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getpriority to munlockall: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000009a}, /* 154 (modify_ldt) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* vhangup: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000009b}, /* 155 (pivot_root) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* modify_ldt: ENOSYS */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000009c}, /* 156 (_sysctl) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* pivot_root: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000009d}, /* 157 (prctl) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* _sysctl: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 19, 0, 0x000000b1}, /* 177 (get_kernel_syms) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000000a3}, /* 163 (acct) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000a0}, /* 160 (setrlimit) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000009f}, /* 159 (adjtimex) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* prctl to arch_prctl: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 21, 0, 0x000000b4}, /* 180 (nfsservctl) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000000a5}, /* 165 (mount) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000a1}, /* 161 (chroot) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a0}, /* 160 (setrlimit) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* adjtimex: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a1}, /* 161 (chroot) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* setrlimit: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a2}, /* 162 (sync) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* chroot: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a3}, /* 163 (acct) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* sync: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000a7}, /* 167 (swapon) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a5}, /* 165 (mount) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* acct to settimeofday: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000000af}, /* 175 (init_module) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a7}, /* 167 (swapon) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* mount to umount2: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ae}, /* 174 (create_module) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* swapon to ioperm: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000af}, /* 175 (init_module) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* create_module: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000b1}, /* 177 (get_kernel_syms) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* init_module to delete_module: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000000ce}, /* 206 (io_setup) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000b4}, /* 180 (nfsservctl) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000b3}, /* 179 (quotactl) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* get_kernel_syms to query_module: ENOSYS */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* quotactl: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000000d5}, /* 213 (epoll_create) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000cd}, /* 205 (set_thread_area) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ba}, /* 186 (gettid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* nfsservctl to security: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000cd}, /* 205 (set_thread_area) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* gettid to sched_getaffinity: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ce}, /* 206 (io_setup) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* set_thread_area: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000000d6}, /* 214 (epoll_ctl_old) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000d3}, /* 211 (get_thread_area) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* io_setup to io_cancel: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000d5}, /* 213 (epoll_create) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* get_thread_area to lookup_dcookie: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000000e3}, /* 227 (clock_settime) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000d6}, /* 214 (epoll_ctl_old) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* epoll_create: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000d8}, /* 216 (remap_file_pages) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* epoll_ctl_old to epoll_wait_old: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000e3}, /* 227 (clock_settime) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* remap_file_pages to timer_delete: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000e4}, /* 228 (clock_gettime) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* clock_settime: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 44, 0, 0x00000142}, /* 322 (execveat) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 19, 0, 0x00000118}, /* 280 (utimensat) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000000f8}, /* 248 (add_key) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000ed}, /* 237 (mbind) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ec}, /* 236 (vserver) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* clock_gettime to utimes: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* vserver: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 49, 0, 0x00000140}, /* 320 (kexec_file_load) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 24, 0, 0x0000012a}, /* 298 (perf_event_open) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x00000100}, /* 256 (migrate_pages) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000f7}, /* 247 (waitid) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000f6}, /* 246 (kexec_load) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* mbind to mq_getsetattr: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000f7}, /* 247 (waitid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* kexec_load: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000f8}, /* 248 (add_key) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* waitid: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000100}, /* 256 (migrate_pages) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000fb}, /* 251 (ioprio_set) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* add_key to keyctl: EPERM */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* ioprio_set to inotify_rm_watch: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 8, 0, 0x00000111}, /* 273 (set_robust_list) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000101}, /* 257 (openat) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* migrate_pages: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000110}, /* 272 (unshare) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* openat to ppoll: allowed */
-    {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000010}, /* argument 1, low half */
-    {BPF_JMP | BPF_JSET | BPF_K, 0, 1, 0x7e020080}, /* a new namespace? */
-    {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* unshare: EPERM */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* unshare otherwise: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000117}, /* 279 (move_pages) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* set_robust_list to vmsplice: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000118}, /* 280 (utimensat) or above? */
+    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* openat to vmsplice: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* move_pages: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 12, 0, 0x0000012f}, /* 303 (name_to_handle_at) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000012b}, /* 299 (recvmmsg) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000012a}, /* 298 (perf_event_open) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* utimensat to rt_tgsigqueueinfo: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 12, 0, 0x00000130}, /* 304 (open_by_handle_at) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000012c}, /* 300 (fanotify_init) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000012b}, /* 299 (recvmmsg) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* perf_event_open: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000012c}, /* 300 (fanotify_init) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* recvmmsg: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000012e}, /* 302 (prlimit64) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* fanotify_init to fanotify_mark: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 4, 0, 0x0000012f}, /* 303 (name_to_handle_at) or above? */
     {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000010}, /* argument 1, low half */
     {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x00000000}, /* the caller itself? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* prlimit64: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* prlimit64 otherwise: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x00000136}, /* 310 (process_vm_readv) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000130}, /* 304 (open_by_handle_at) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* name_to_handle_at: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x00000135}, /* 309 (getcpu) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000132}, /* 306 (syncfs) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* open_by_handle_at to clock_adjtime: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000134}, /* 308 (setns) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* syncfs to sendmmsg: allowed */
-    {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* setns: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000136}, /* 310 (process_vm_readv) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getcpu: allowed */
+    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* syncfs to getcpu: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000013a}, /* 314 (sched_setattr) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* process_vm_readv to finit_module: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000140}, /* 320 (kexec_file_load) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* sched_setattr to memfd_create: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 21, 0, 0x000001b4}, /* 436 (close_range) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000001a8}, /* 424 (pidfd_send_signal) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000143}, /* 323 (userfaultfd) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000142}, /* 322 (execveat) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* kexec_file_load to bpf: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 21, 0, 0x000001b6}, /* 438 (pidfd_getfd) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000001a9}, /* 425 (io_uring_setup) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000144}, /* 324 (membarrier) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000143}, /* 323 (userfaultfd) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* execveat: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000144}, /* 324 (membarrier) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* userfaultfd: EPERM */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000151}, /* 337 or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* membarrier to uprobe: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001a8}, /* 424 (pidfd_send_signal) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* no call that was judged: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000001b1}, /* 433 (fspick) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001a9}, /* 425 (io_uring_setup) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* pidfd_send_signal: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000001b2}, /* 434 (pidfd_open) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001ac}, /* 428 (open_tree) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* io_uring_setup to io_uring_register: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b1}, /* 433 (fspick) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* open_tree to fsmount: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b2}, /* 434 (pidfd_open) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* fspick: EPERM */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b3}, /* 435 (clone3) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* pidfd_open: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b4}, /* 436 (close_range) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* clone3: ENOSYS */
-    {BPF_JMP | BPF_JGE | BPF_K, 11, 0, 0x000001bc}, /* 444 (landlock_create_ruleset) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 5, 0, 0x000001b8}, /* 440 (process_madvise) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b6}, /* 438 (pidfd_getfd) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* close_range to openat2: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000001bc}, /* 444 (landlock_create_ruleset) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001b8}, /* 440 (process_madvise) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b7}, /* 439 (faccessat2) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* pidfd_getfd: EPERM */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* faccessat2: allowed */
@@ -1758,8 +1747,8 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0xc00000b7}, /* aarch64? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* another architecture's call: ENOSYS */
     {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000000}, /* the call's number */
-    {BPF_JMP | BPF_JGE | BPF_K, 102, 0, 0x000000f0}, /* 240 (rt_tgsigqueueinfo) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 49, 0, 0x0000006b}, /* 107 (timer_create) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 95, 0, 0x000000f0}, /* 240 (rt_tgsigqueueinfo) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 44, 0, 0x00000070}, /* 112 (clock_settime) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 26, 0, 0x00000034}, /* 52 (fchmod) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 16, 0, 0x0000001e}, /* 30 (ioprio_set) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000013}, /* 19 (eventfd2) or above? */
@@ -1787,52 +1776,45 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000033}, /* 51 (chroot) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* statfs to fchdir: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* chroot: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x00000059}, /* 89 (acct) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x0000003d}, /* 61 (getdents64) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000003b}, /* 59 (pipe2) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000003a}, /* 58 (vhangup) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* fchmod to close: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* vhangup: EPERM */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000003c}, /* 60 (quotactl) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* pipe2: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000003d}, /* 61 (getdents64) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* quotactl: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000005a}, /* 90 (capget) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000059}, /* 89 (acct) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getdents64 to utimensat: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000061}, /* 97 (unshare) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000005a}, /* 90 (capget) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* acct: EPERM */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* capget to set_tid_address: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 4, 0, 0x00000062}, /* 98 (futex) or above? */
-    {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000010}, /* argument 1, low half */
-    {BPF_JMP | BPF_JSET | BPF_K, 0, 1, 0x7e020080}, /* a new namespace? */
-    {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* unshare: EPERM */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* unshare otherwise: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000068}, /* 104 (kexec_load) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* futex to setitimer: allowed */
+    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* capget to setitimer: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000006b}, /* 107 (timer_create) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* kexec_load to delete_module: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 17, 0, 0x000000aa}, /* 170 (settimeofday) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x00000076}, /* 118 (sched_setparam) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000071}, /* 113 (clock_gettime) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000070}, /* 112 (clock_settime) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* timer_create to timer_delete: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 17, 0, 0x000000ac}, /* 172 (getpid) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x0000008e}, /* 142 (reboot) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000074}, /* 116 (syslog) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000071}, /* 113 (clock_gettime) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* clock_settime: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000074}, /* 116 (syslog) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* clock_gettime to clock_nanosleep: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000076}, /* 118 (sched_setparam) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* syslog to ptrace: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000008f}, /* 143 (setregid) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000008e}, /* 142 (reboot) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* sched_setparam to getpriority: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000a1}, /* 161 (sethostname) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000008f}, /* 143 (setregid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* reboot: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a1}, /* 161 (sethostname) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* setregid to uname: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000a3}, /* 163 (getrlimit) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* sethostname to setdomainname: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000aa}, /* 170 (settimeofday) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getrlimit to gettimeofday: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 24, 0, 0x000000d9}, /* 217 (add_key) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000c6}, /* 198 (socket) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ac}, /* 172 (getpid) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* settimeofday to adjtimex: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 22, 0, 0x000000d9}, /* 217 (add_key) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 15, 0, 0x000000c7}, /* 199 (socketpair) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000c6}, /* 198 (socket) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* getpid to shmdt: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 13, 0, 0x000000c7}, /* 199 (socketpair) or above? */
     {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0x00000010}, /* argument 1, low half */
     {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x00000001}, /* AF_UNIX? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* socket: allowed */
@@ -1861,7 +1843,7 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000000ee}, /* 238 (migrate_pages) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* mprotect to set_mempolicy: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* migrate_pages to move_pages: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 40, 0, 0x00000127}, /* 295 or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 38, 0, 0x000001a8}, /* 424 (pidfd_send_signal) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 20, 0, 0x0000010b}, /* 267 (syncfs) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x00000104}, /* 260 (wait4) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000000f2}, /* 242 (accept4) or above? */
@@ -1883,49 +1865,45 @@ static const struct sock_filter filter_broker_program[] = {
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000109}, /* 265 (open_by_handle_at) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* name_to_handle_at: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* open_by_handle_at to clock_adjtime: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x00000118}, /* 280 (bpf) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000010d}, /* 269 (sendmmsg) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000010c}, /* 268 (setns) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* syncfs: allowed */
-    {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* setns: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x00000119}, /* 281 (execveat) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x00000112}, /* 274 (sched_setattr) or above? */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000010e}, /* 270 (process_vm_readv) or above? */
-    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* sendmmsg: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000112}, /* 274 (sched_setattr) or above? */
+    {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* syncfs to sendmmsg: allowed */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* process_vm_readv to finit_module: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000118}, /* 280 (bpf) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* sched_setattr to memfd_create: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000011a}, /* 282 (userfaultfd) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000119}, /* 281 (execveat) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* bpf: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x0000011b}, /* 283 (membarrier) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000011a}, /* 282 (userfaultfd) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* execveat: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x0000011b}, /* 283 (membarrier) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* userfaultfd: EPERM */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000126}, /* 294 (kexec_file_load) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* membarrier to rseq: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x00000127}, /* 295 or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* kexec_file_load: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 17, 0, 0x000001b7}, /* 439 (faccessat2) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x000001b1}, /* 433 (fspick) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001a9}, /* 425 (io_uring_setup) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001a8}, /* 424 (pidfd_send_signal) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* no call that was judged: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 17, 0, 0x000001b8}, /* 440 (process_madvise) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x000001b2}, /* 434 (pidfd_open) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001ac}, /* 428 (open_tree) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001a9}, /* 425 (io_uring_setup) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* pidfd_send_signal: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001ac}, /* 428 (open_tree) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* io_uring_setup to io_uring_register: ENOSYS */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b1}, /* 433 (fspick) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* open_tree to fsmount: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001b3}, /* 435 (clone3) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b2}, /* 434 (pidfd_open) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* fspick: EPERM */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001b4}, /* 436 (close_range) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b3}, /* 435 (clone3) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* pidfd_open: allowed */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b4}, /* 436 (close_range) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050026}, /* clone3: ENOSYS */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b6}, /* 438 (pidfd_getfd) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* close_range to openat2: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b7}, /* 439 (faccessat2) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* pidfd_getfd: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 9, 0, 0x000001bf}, /* 447 (memfd_secret) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001b9}, /* 441 (epoll_pwait2) or above? */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b8}, /* 440 (process_madvise) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* faccessat2: allowed */
+    {BPF_JMP | BPF_JGE | BPF_K, 7, 0, 0x000001bf}, /* 447 (memfd_secret) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 3, 0, 0x000001bb}, /* 443 (quotactl_fd) or above? */
+    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001b9}, /* 441 (epoll_pwait2) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* process_madvise: EPERM */
-    {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001bb}, /* 443 (quotactl_fd) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x7fff0000}, /* epoll_pwait2 to mount_setattr: allowed */
     {BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0x000001bc}, /* 444 (landlock_create_ruleset) or above? */
     {BPF_RET | BPF_K, 0, 0, 0x00050001}, /* quotactl_fd: EPERM */

@@ -57,7 +57,7 @@ static unsigned long namespaces_of(const struct policy *policy)
 
 static void host_read(struct confinement_host *host, unsigned long namespaces)
 {
-    *host = (struct confinement_host){.cgroup = -1};
+    *host = (struct confinement_host){.cgroup = -1, .network = -1};
     host->uid = (uint32_t)geteuid();
     host->gid = (uint32_t)getegid();
     cgroup_find(host); /* while nobody else is in the group */
@@ -86,6 +86,7 @@ void confinement_host_release(struct confinement_host *host)
 {
     descriptor_close(&host->cgroup);
     descriptor_close(&host->probe);
+    descriptor_close(&host->network);
 }
 
 /* ---- one confinement ------------------------------------------------------------------------- */
@@ -216,6 +217,17 @@ static void layer_thin(struct preparing *preparing)
         preparing_tell(preparing, CONFINEMENT_ERROR, "fs_: ", strerror(-status), NULL);
 }
 
+/* What layer_thin will want to know takes a third of the time that the prober needs. */
+static void paths_prepare(struct preparing *preparing)
+{
+    struct confinement_setup *setup = preparing->setup;
+    int status = objects_know_paths(&setup->grants);
+    if (status == 0)
+        status = objects_know_paths(&setup->libraries);
+    if (status < 0)
+        preparing_tell(preparing, CONFINEMENT_ERROR, "fs_: ", strerror(-status), NULL);
+}
+
 static void filter_prepare(struct preparing *preparing)
 {
     if (!preparing->setup->confinement->filter)
@@ -320,6 +332,7 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     privileges_prepare(&preparing);
     filter_prepare(&preparing);
     grants_prepare(&preparing);
+    paths_prepare(&preparing);
     namespaces_probe_end(host); /* meanwhile the prober was at work */
     namespaces_prepare(&preparing);
     layer_prepare(&preparing);

@@ -40,6 +40,7 @@ struct confinement_host {
     bool privileged;           /* with CAP_SYS_ADMIN */
     pid_t prober;              /* the child that tries them; -1: none */
     int probe;                 /* where its answer comes from; -1: nowhere */
+    int network;               /* the network namespace that it made, until a worker takes it; -1 */
 };
 
 /* Values of the start-time pieces of path templates; NULL when unset. */

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/prctl.h>
@@ -22,9 +24,29 @@
 #include "runtime/worker/mounts.h"
 #include "runtime/worker/setup.h"
 
-unsigned long namespaces_flags(const struct confinement_setup *setup)
+/* A user namespace has to be there before those that belong to it, and a pid namespace takes only what
+ * is forked in it. */
+#define AT_BIRTH ((unsigned long)(CLONE_NEWUSER | CLONE_NEWPID))
+
+unsigned long namespaces_at_birth(const struct confinement_setup *setup)
 {
-    return setup->namespaces;
+    return setup->namespaces & AT_BIRTH;
+}
+
+int namespaces_take_network(const struct confinement_setup *setup)
+{
+    if (!(setup->namespaces & CLONE_NEWNET) || (setup->namespaces & CLONE_NEWUSER))
+        return -1;
+    return descriptor_steal(&setup->host->network);
+}
+
+int namespaces_make(const struct confinement_setup *setup, int network)
+{
+    unsigned long flags = setup->namespaces & ~AT_BIRTH;
+
+    if (network >= 0 && setns(network, CLONE_NEWNET) == 0)
+        flags &= ~(unsigned long)CLONE_NEWNET;
+    return flags == 0 || unshare((int)flags) == 0 ? 0 : -errno;
 }
 
 uint64_t namespaces_capabilities(const struct confinement_setup *setup)
@@ -139,7 +161,8 @@ unsigned long namespaces_asked(const struct policy_confinement *confinement)
 
 /* ---- what the host allows -------------------------------------------------------------------- */
 
-/* A probing child's answer is one byte of these; none: it has these namespaces not. */
+/* A probing child's answer is one byte of these, and its network namespace if that is of use to a
+ * worker; none: it has these namespaces not. */
 enum probed {
     PROBED_USER = 1,       /* with a user namespace */
     PROBED_PRIVILEGED = 2, /* without one, by CAP_SYS_ADMIN */
@@ -152,15 +175,23 @@ enum probed {
 static _Noreturn void probe_child(unsigned long flags, const struct confinement_host *host,
                                   int answer)
 {
-    if ((flags & CLONE_NEWUSER) && identity_map(host->uid, host->gid) < 0)
+    cleanup_fd int network = -1;
+
+    if (unshare((int)(flags & ~AT_BIRTH)) < 0 ||
+        ((flags & CLONE_NEWUSER) && identity_map(host->uid, host->gid) < 0))
         _exit(1);
+    /* To make one takes half a millisecond, to take one apart again two: nobody has been in this, so
+     * the first worker can have it. One that belongs to a user namespace is of no use outside. */
+    if ((flags & CLONE_NEWNET) && !(flags & CLONE_NEWUSER))
+        network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     unsigned found = flags & CLONE_NEWUSER ? (unsigned)PROBED_USER : (unsigned)PROBED_PRIVILEGED;
     if ((flags & CLONE_NEWNS) && mounts_probe() == 0)
         found |= PROBED_MOUNT;
     if ((flags & CLONE_NEWPID) && mounts_probe_proc() == 0)
         found |= PROBED_PROC;
     char byte = (char)found;
-    _exit(write_whole(answer, &byte, 1) == 0 ? 0 : 1);
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    _exit(message_send(answer, &part, 1, &network, network >= 0) == 0 ? 0 : 1);
 }
 
 void namespaces_probe_reap(struct confinement_host *host)
@@ -175,11 +206,11 @@ static void probe_start(struct confinement_host *host, unsigned long flags)
     int ends[2];
 
     namespaces_probe_reap(host);
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return;
     cleanup_fd int answer = ends[0];
     cleanup_fd int theirs = ends[1];
-    pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, NULL, 0, 0);
+    pid_t pid = (pid_t)syscall(SYS_clone, (flags & AT_BIRTH) | SIGCHLD, 0, NULL, 0, 0);
     if (pid == 0)
         probe_child(flags, host, theirs);
     if (pid < 0)
@@ -193,12 +224,23 @@ static void probe_start(struct confinement_host *host, unsigned long flags)
 static unsigned probe_answer(struct confinement_host *host)
 {
     char byte;
+    int network = -1;
+    struct message message = {
+        .buffer = &byte, .capacity = 1, .descriptors = &network, .wanted = 1};
+    struct pollfd answer = {.fd = host->probe, .events = POLLIN};
 
     if (host->probe < 0)
         return 0;
-    unsigned found = read_whole(host->probe, &byte, 1) == 1 ? (unsigned char)byte : 0;
+    while (poll(&answer, 1, -1) < 0 && errno == EINTR)
+        continue;
+    /* No room for the descriptor is no answer: then a start would not get far. */
+    enum message_result result = message_receive(host->probe, &message);
     descriptor_close(&host->probe);
-    return found;
+    if (result != MESSAGE_RECEIVED || message.length != 1)
+        return 0;
+    descriptor_close(&host->network);
+    host->network = network;
+    return (unsigned char)byte;
 }
 
 void namespaces_probe_begin(struct confinement_host *host, unsigned long flags)

@@ -19,17 +19,26 @@ unsigned long namespaces_asked(const struct policy_confinement *confinement);
 /* Whether mounts are to guard files there (`protect`): where nothing is written, none need it. */
 bool namespaces_guard(const struct policy_confinement *confinement);
 
-/* What worker_start asks clone(2) for: 0 when the worker lives in the broker's namespaces. */
-unsigned long namespaces_flags(const struct confinement_setup *setup);
+/* What worker_start asks clone(2) for: those namespaces that a process must be born in. */
+unsigned long namespaces_at_birth(const struct confinement_setup *setup);
 
-/* The capabilities that have to be in force for that one call: CAP_SYS_ADMIN where no user namespace
+/* The network namespace that was made when namespaces were tried, for the one worker that is made next:
+ * its descriptor, the caller's now; -1: there is none, or no worker of this setup can use it. */
+int namespaces_take_network(const struct confinement_setup *setup);
+
+/* Makes the others, in the new process and first of all there: the broker does not wait while the
+ * kernel makes a network. `network`: as above, which is entered then. Returns 0 or a negative errno.
+ * unshare(2), setns(2). */
+int namespaces_make(const struct confinement_setup *setup, int network);
+
+/* The capabilities that have to be in force for the clone: CAP_SYS_ADMIN where no user namespace
  * gives it, CAP_SETFCAP for root's own user namespace (root mapped to root, user_namespaces(7)). */
 uint64_t namespaces_capabilities(const struct confinement_setup *setup);
 
 /* Whether the worker has mounts of its own: descriptors from outside lead around them. */
 bool namespaces_has_mounts(const struct confinement_setup *setup);
 
-/* Sets up what namespaces_flags made, in the new process. `*directory_lost`: as mounts_enter
+/* Sets up what these two made, in the new process. `*directory_lost`: as mounts_enter
  * (mounts.h). Returns 0 or a negative errno. */
 int namespaces_enter(const struct confinement_setup *setup, int *directory_lost);
 

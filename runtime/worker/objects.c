@@ -83,10 +83,16 @@ int objects_add_at(struct setup_objects *objects, int directory, const char *dir
     return objects_take(objects, &descriptor, path, rights);
 }
 
+static void object_release(struct setup_object *object)
+{
+    descriptor_close(&object->descriptor);
+    free(object->path);
+    free(object->real_path);
+}
+
 void objects_remove(struct setup_objects *objects, size_t index)
 {
-    descriptor_close(&objects->all[index].descriptor);
-    free(objects->all[index].path);
+    object_release(&objects->all[index]);
     objects->count--;
     memmove(&objects->all[index], &objects->all[index + 1],
             (objects->count - index) * sizeof objects->all[0]);
@@ -114,79 +120,55 @@ static bool path_is_in(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
-/* The real path of each object, read once: to compare each with each would otherwise read each a
- * hundred times. Owned by the caller, for paths_release; an entry is NULL where there is none
- * (-ENOENT). NULL with `*status`. */
-static char **paths_read(const struct setup_objects *objects, int *status)
+int objects_know_paths(struct setup_objects *objects)
 {
     char path[PATH_MAX];
-    char **paths = calloc(objects->count + 1, sizeof *paths);
-    *status = paths ? 0 : -ENOMEM;
-    for (size_t i = 0; *status == 0 && i < objects->count; i++) {
-        int failure = object_real_path(&objects->all[i], path, sizeof path);
-        if (failure == 0 && !(paths[i] = strdup(path)))
-            failure = -ENOMEM;
-        if (failure != -ENOENT)
-            *status = failure;
+    for (size_t i = 0; i < objects->count; i++) {
+        struct setup_object *object = &objects->all[i];
+        if (object->real_path)
+            continue;
+        int status = object_real_path(object, path, sizeof path);
+        if (status == 0 && !(object->real_path = strdup(path)))
+            status = -ENOMEM;
+        if (status < 0 && status != -ENOENT)
+            return status;
     }
-    return paths;
+    return 0;
 }
 
-static void paths_release(char **paths, size_t count)
-{
-    for (size_t i = 0; paths && i < count; i++)
-        free(paths[i]);
-    free(paths);
-}
-
-/* The rights that `holders`, at `held`, give to what is at `path`. In the list that the object is in
- * itself, `index` is its place: of two that are the same, the first holds the second. */
-static uint64_t rights_held(const struct setup_objects *holders, char *const *held,
-                            const char *path, size_t index)
+/* The rights that `holders` give to what is at `path`. In the list that the object is in itself,
+ * `index` is its place: of two that are the same, the first holds the second. */
+static uint64_t rights_held(const struct setup_objects *holders, const char *path, size_t index)
 {
     uint64_t rights = 0;
-    for (size_t i = 0; i < holders->count; i++)
-        if (i != index && held[i] &&
-            (path_is_in(path, held[i]) || (i < index && strcmp(path, held[i]) == 0)))
+    for (size_t i = 0; i < holders->count; i++) {
+        const char *held = holders->all[i].real_path;
+        if (i != index && held &&
+            (path_is_in(path, held) || (i < index && strcmp(path, held) == 0)))
             rights |= holders->all[i].rights;
+    }
     return rights;
 }
 
-/* Takes the object and its path out. */
-static void objects_drop(struct setup_objects *objects, char **paths, size_t index)
+int objects_drop_held(struct setup_objects *objects, struct setup_objects *holders)
 {
-    free(paths[index]);
-    objects_remove(objects, index);
-    memmove(&paths[index], &paths[index + 1], (objects->count - index) * sizeof *paths);
-    paths[objects->count] = NULL;
-}
-
-int objects_drop_held(struct setup_objects *objects, const struct setup_objects *holders)
-{
-    size_t count = objects->count, holder_count = holders->count;
-    int status, holder_status = 0;
-    char **paths = paths_read(objects, &status);
-    char **held = objects == holders ? paths : paths_read(holders, &holder_status);
+    int status = objects_know_paths(objects);
     if (status == 0)
-        status = holder_status;
+        status = objects_know_paths(holders);
     for (size_t i = objects->count; status == 0 && i-- > 0;) {
+        const struct setup_object *object = &objects->all[i];
         size_t index = objects == holders ? i : SIZE_MAX;
-        if (paths[i] &&
-            (objects->all[i].rights & ~rights_held(holders, held, paths[i], index)) == 0)
-            objects_drop(objects, paths, i);
+        if (object->real_path &&
+            (object->rights & ~rights_held(holders, object->real_path, index)) == 0)
+            objects_remove(objects, i);
     }
-    if (held != paths)
-        paths_release(held, holder_count);
-    paths_release(paths, count);
     return status;
 }
 
 void objects_release(struct setup_objects *objects)
 {
-    for (size_t i = 0; i < objects->count; i++) {
-        descriptor_close(&objects->all[i].descriptor);
-        free(objects->all[i].path);
-    }
+    for (size_t i = 0; i < objects->count; i++)
+        object_release(&objects->all[i]);
     free(objects->all);
     *objects = (struct setup_objects){0};
 }

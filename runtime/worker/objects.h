@@ -18,11 +18,15 @@ int objects_add_at(struct setup_objects *objects, int directory, const char *dir
 /* Takes object `index` out of the list, keeping the order of the others. */
 void objects_remove(struct setup_objects *objects, size_t index);
 
+/* Reads where each object is, once: the comparison of each with each needs it a hundred times. Returns 0
+ * or a negative errno. */
+int objects_know_paths(struct setup_objects *objects);
+
 /* Takes out of `objects` what `holders` (it may be the same list) grants anyway: an object that lies
  * in one or more of their directories, or is one of them, and has no right that they do not give
  * together. Each child's layer is copied rule by rule, so a rule less is time saved with each call.
  * Returns 0 or a negative errno. */
-int objects_drop_held(struct setup_objects *objects, const struct setup_objects *holders);
+int objects_drop_held(struct setup_objects *objects, struct setup_objects *holders);
 
 /* Where the object is now, without symlinks, from /proc/self/fd (proc_pid_fd(5)). Returns 0 or a
  * negative errno. */

@@ -34,6 +34,7 @@
 #include "runtime/worker/ask.h"
 #include "runtime/worker/cgroup.h"
 #include "runtime/worker/limits.h"
+#include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
 #include "runtime/worker/protocol.h"
 #include "runtime/worker/setup.h"
@@ -541,9 +542,10 @@ static _Noreturn void serve(struct serving *serving)
 }
 
 _Noreturn void worker_serve(const struct policy *policy, const struct confinement_setup *setup,
-                            int control, int asks, struct worker_memory *memory)
+                            int network, int control, int asks, struct worker_memory *memory)
 {
     pid_t broker = getppid();
+    int made = namespaces_make(setup, network);
     struct serving *serving = mmap(NULL, sizeof *serving, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (serving == MAP_FAILED)
@@ -565,7 +567,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     int status = prelude_descriptors(setup, control, asks, serving->cgroup.files, CGROUP_FILES);
     if (status < 0)
         _exit(1); /* no control socket to say it on: the broker sees the end */
-    status = in_group < 0 ? in_group : prelude_process();
+    status = made < 0 ? made : in_group < 0 ? in_group : prelude_process();
     limits_prepare(&serving->limits, &setup->confinement->limits, setup->host);
     serving->signals = status < 0 ? status : prelude_signals();
     if (serving->signals < 0)

@@ -10,9 +10,9 @@ struct confinement_setup;
 struct worker_memory;
 
 /* Serves calls that come over `asks` until the broker closes its end of `control`; then the process
- * exits. `memory` is shared with the broker, WORKER_MEMORY_BYTES. Every descriptor but those two and
+ * exits. `network`: a network namespace to enter, or -1 (namespaces_make). `memory` is shared with the broker, WORKER_MEMORY_BYTES. Every descriptor but those two and
  * those of `setup` is closed. */
 _Noreturn void worker_serve(const struct policy *policy, const struct confinement_setup *setup,
-                            int control, int asks, struct worker_memory *memory);
+                            int network, int control, int asks, struct worker_memory *memory);
 
 #endif

@@ -16,6 +16,7 @@
 struct setup_object {
     int descriptor; /* O_PATH, opened at start */
     char *path;     /* absolute, as expanded; for mount namespaces and messages */
+    char *real_path; /* without symlinks, once objects_know_paths has read it; NULL: it has none */
     uint64_t rights; /* FS_* (objects of `grants` and `libraries`) */
     bool is_directory, is_regular;
     bool of_set; /* of a named set: shared by everybody, nobody's workspace */
@@ -33,7 +34,7 @@ struct confinement_setup {
     const struct policy *policy;
     const struct policy_confinement *confinement;
     uint32_t index;
-    const struct confinement_host *host;
+    struct confinement_host *host; /* the broker's; a worker only reads its copy */
     bool filters; /* the seccomp filter is in force here */
 
     /* The layer that each child adds for itself. All zero: none. */

@@ -50,12 +50,12 @@ static pid_t process_fork(const struct confinement_setup *setup, int *pidfd)
 {
     uint64_t needed = namespaces_capabilities(setup);
     if (needed == 0)
-        return process_clone(namespaces_flags(setup), pidfd);
+        return process_clone(namespaces_at_birth(setup), pidfd);
     bool was_raised = capabilities_effective(needed);
     int status = capabilities_raise(needed);
     if (status < 0)
         return status;
-    pid_t pid = process_clone(namespaces_flags(setup), pidfd);
+    pid_t pid = process_clone(namespaces_at_birth(setup), pidfd);
     if (pid != 0 && !was_raised)
         status = capabilities_lower(needed);
     if (pid > 0 && status < 0) {
@@ -89,9 +89,10 @@ int worker_start(const struct policy *policy, uint32_t confinement,
         return -errno;
 
     int pidfd = -1;
+    cleanup_fd int network = namespaces_take_network(setup);
     pid_t pid = process_fork(setup, &pidfd);
     if (pid == 0)
-        worker_serve(policy, setup, their_control, their_asks, memory);
+        worker_serve(policy, setup, network, their_control, their_asks, memory);
     if (pid < 0) {
         munmap(memory, WORKER_MEMORY_BYTES);
         return (int)pid;

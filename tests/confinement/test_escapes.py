@@ -2,6 +2,7 @@
 twice through one broker: not confined, where its attempts have to work, so that they mean something,
 and confined, where they must not."""
 import os
+import re
 import select
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import pytest
 
 import wire
-from abilities import needs_namespaces
+from abilities import can_look_into, needs_namespaces
 from conftest import BUILD
 
 # What an ordinary user may not do in any case; the confined run is held to these all the same.
@@ -449,3 +450,31 @@ def test_isolated(start, user):
     assert output("mount -t tmpfs x /mnt 2>/dev/null || echo no")[1] == "no\n"
     assert output("grep CapEff /proc/self/status")[1].split()[1].strip("0") == ""
     assert output("id -u") == (0, f"{user.uid}\n")
+
+
+@needs_namespaces
+def test_a_network_of_its_own(start):
+    """net = none: no worker is in the network of another one that runs, and whoever made one to try
+    whether it can be made has left nothing of it behind."""
+    script = "readlink /proc/self/ns/net; read line; true"
+    broker = start(f"sh -c '{script}'\n  net = none\n")
+    found, open_calls = [], []
+    for _ in range(3):
+        connection, output, (stdin, hold) = broker.connect(), wire.Output(), os.pipe()
+        connection.send2(["sh", "-c", script], stdin=stdin, stdout=output)
+        os.close(stdin)
+        output.close_writer()
+        assert wire.is_readable(output.end, wire.PATIENCE)
+        found.append(os.read(output.end, 100).decode().strip())
+        open_calls.append((connection, output, hold))
+    assert all(re.fullmatch(r"net:\[\d+\]", name) for name in found), found
+    assert len({*found, os.readlink("/proc/self/ns/net")}) == 4, found
+    if can_look_into(broker.pid):
+        links = [os.readlink(f"/proc/{broker.pid}/fd/{fd}")
+                 for fd in os.listdir(f"/proc/{broker.pid}/fd")]
+        assert links and not [link for link in links if link.startswith("net:")]
+    for connection, output, hold in open_calls:
+        os.close(hold)
+        assert connection.reply().status == 0
+        connection.close()
+        output.close()
