@@ -25,14 +25,9 @@ static bool file_is_executable(int file, const struct stat *status)
 static int resolved_open(struct resolved *resolved)
 {
     struct stat status;
-    resolved->readable = true;
-    /* openat: musl follows an open with O_CLOEXEC by a fcntl, for kernels before 2.6.23. */
-    cleanup_fd int file =
-        openat(AT_FDCWD, resolved->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (file < 0 && errno == EACCES) {
-        resolved->readable = false;
-        file = open(resolved->path, O_PATH | O_CLOEXEC);
-    }
+    /* O_PATH: whatever stands there, nothing happens to it, and a program need not be readable.
+     * openat: musl follows an open with O_CLOEXEC by a fcntl, for kernels before 2.6.23. */
+    cleanup_fd int file = openat(AT_FDCWD, resolved->path, O_PATH | O_CLOEXEC);
     if (file < 0 || fstat(file, &status) < 0)
         return errno;
     if (!S_ISREG(status.st_mode) || !file_is_executable(file, &status))

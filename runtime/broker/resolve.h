@@ -6,15 +6,13 @@
 #define SLUICE_RESOLVE_H
 
 #include <limits.h>
-#include <stdbool.h>
 
 #include "runtime/broker/failure.h"
 #include "runtime/worker/worker.h"
 
 struct resolved {
-    int descriptor;      /* close-on-exec, of a regular file that this process may execute */
+    int descriptor; /* O_PATH, close-on-exec, of a regular file that this process may execute */
     struct file_identity identity;
-    bool readable;       /* O_RDONLY; else O_PATH (a program without read permission) */
     char path[PATH_MAX]; /* where it was found */
 };
 

@@ -68,7 +68,7 @@ struct worker_call {
     uint64_t call;         /* the call's number, for reports and orders; not 0 */
     uint32_t rule;         /* index into policy.rules */
     int input, output, error; /* become 0, 1, 2 */
-    int executable;        /* O_PATH or readable descriptor of what runs (execveat) */
+    int executable;        /* O_PATH descriptor of what runs (execveat) */
     struct file_identity identity; /* of it: what was built for that file is used again */
     const char *path;      /* its resolved absolute path: for scripts, and inside mount namespaces */
     int directory;         /* O_PATH descriptor of the working directory, or -1: the broker's */

@@ -97,7 +97,7 @@ static void test_the_first_directory_that_has_it_wins(void **state)
     check_found("tool", directories(), "b/tool");
     make_program("a/tool", 0755);
     check_found("tool", directories(), "a/tool");
-    assert_true(resolved.readable);
+    assert_int_equal(fcntl(resolved.descriptor, F_GETFL) & O_PATH, O_PATH);
 }
 
 static void test_goes_on_past_what_cannot_run(void **state)
@@ -174,7 +174,6 @@ static void test_too_long_a_directory_is_passed_over(void **state)
 static void unreadable(void)
 {
     check_found("secret", directories(), "a/secret");
-    assert_false(resolved.readable);
     check_not("rootonly", directories(), EACCES,
               "rootonly: not a regular file that may be executed");
 }
