@@ -400,13 +400,15 @@ mutate:
 
 # ---- the rest -----------------------------------------------------------------------------------
 
-PACKAGES := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev \
-            musl-tools libcmocka-dev graphviz python3 python3-pytest python3-pytest-xdist git jq logrotate \
-            strace valgrind
+# To build and to try it; and besides that for `make check`: helpers, and programs that examples and
+# documents speak of.
+TO_BUILD := gcc make libc6-dev binutils re2c bison libpcre2-dev libseccomp-dev libaugeas-dev musl-tools git
+PACKAGES := $(TO_BUILD) libcmocka-dev graphviz python3 python3-pytest python3-pytest-xdist jq logrotate \
+            strace valgrind gh systemd
 
 .PHONY: deps clean demo install
 demo:
-	$(MAKE) deps
+	$(MAKE) deps PACKAGES="$(TO_BUILD)"
 	$(MAKE) all
 	examples/demo.sh $(BUILD)
 
