@@ -44,6 +44,7 @@ static void line_read_state(struct cursor *cursor, struct recovery *recovery)
         return;
     if (last > recovery->last_call)
         recovery->last_call = last;
+    recovery->told = true;
     recovery->open.count = 0;
     if (!cursor_take(cursor, ",\"active\":["))
         return;
@@ -104,7 +105,8 @@ static void text_read(const char *text, size_t length, bool from_the_start,
     recovery->half_is_ours = whole && half_is_ours(line, (size_t)(end - line));
 }
 
-int recovery_read(int file, struct recovery *recovery, struct failure *failure)
+/* Reads the last `most` bytes. */
+static int end_read(int file, off_t most, struct recovery *recovery, struct failure *failure)
 {
     struct stat status;
     if (fstat(file, &status) < 0)
@@ -112,11 +114,11 @@ int recovery_read(int file, struct recovery *recovery, struct failure *failure)
     recovery->open.count = 0;
     recovery->last_call = 0;
     recovery->size = recovery->whole = status.st_size;
-    recovery->half_is_ours = false;
+    recovery->half_is_ours = recovery->told = false;
     if (status.st_size == 0)
         return 0;
 
-    off_t from = status.st_size > RECOVERY_BYTES_MAX ? status.st_size - RECOVERY_BYTES_MAX : 0;
+    off_t from = status.st_size > most ? status.st_size - most : 0;
     size_t length = (size_t)(status.st_size - from);
     char *text = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (text == MAP_FAILED)
@@ -128,4 +130,12 @@ int recovery_read(int file, struct recovery *recovery, struct failure *failure)
     }
     munmap(text, length);
     return got < 0 ? failure_set(failure, (int)-got, "%s", strerror((int)-got)) : 0;
+}
+
+int recovery_read(int file, struct recovery *recovery, struct failure *failure)
+{
+    int status = end_read(file, RECOVERY_BYTES_FIRST, recovery, failure);
+    if (status == 0 && !recovery->told && recovery->size > RECOVERY_BYTES_FIRST)
+        status = end_read(file, RECOVERY_BYTES_MAX, recovery, failure);
+    return status;
 }

@@ -14,8 +14,10 @@
 #include "runtime/broker/failure.h"
 #include "runtime/broker/numbers.h"
 
-/* How much of the end is read at most. */
-#define RECOVERY_BYTES_MAX (64u << 20)
+/* How much of the end is read: so much, which mostly holds what a broker said of the time before it;
+ * if not, so much at most. */
+#define RECOVERY_BYTES_FIRST (256 << 10)
+#define RECOVERY_BYTES_MAX (64 << 20)
 /* Call numbers beyond this are no work of ours and do not count. */
 #define RECOVERY_CALL_MAX (UINT64_MAX / 2)
 
@@ -25,6 +27,7 @@ struct recovery {
     off_t whole;         /* where the last whole line ends */
     off_t size;          /* of the file: beyond `whole` lies half a line, when it is more */
     bool half_is_ours;   /* that half line began as one of our events */
+    bool told;           /* what was read says what was before it */
 };
 
 /* Reads the end of `file`. 0, or -1 with `failure` (the file cannot be read, or there is no memory

@@ -936,6 +936,30 @@ static void test_only_the_end_of_a_huge_manifest_is_read(void **state)
     assert_int_equal(audit_next_call(&audit), 6);
 }
 
+static void test_what_was_begun_long_before_is_found(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"call\":3,\"ts\":5,\"kind\":\"reject\",\"reason\":\"x\"}\n";
+    static const char serve[] = "{\"ts\":5,\"kind\":\"serve\",\"last_call\":40,\"policy\":\"x\"}\n";
+    char *long_ago = test_malloc(RECOVERY_BYTES_FIRST + 1000);
+    size_t length = (size_t)sprintf(long_ago, "%s%s", START(1), EXIT(2));
+    while (length < RECOVERY_BYTES_FIRST + 500)
+        length += (size_t)sprintf(long_ago + length, "%s", line);
+    put("m.jsonl", long_ago);
+    trail_open();
+    assert_int_equal(audit_recover(&audit, &failure), 1);
+    assert_int_equal(audit_next_call(&audit), 4);
+    audit_close(&audit);
+
+    /* Nothing but what a broker has said since counts. */
+    sprintf(long_ago + length, "%s", serve);
+    put("m.jsonl", long_ago);
+    trail_open();
+    assert_int_equal(audit_recover(&audit, &failure), 0);
+    assert_int_equal(audit_next_call(&audit), 41);
+    test_free(long_ago);
+}
+
 static void test_a_manifest_that_another_broker_writes_is_left_alone(void **state)
 {
     (void)state;
@@ -1089,6 +1113,7 @@ int main(void)
         TEST(test_lines_that_are_not_ours_do_not_count),
         TEST(test_damaged_manifests_are_read_without_harm),
         TEST(test_only_the_end_of_a_huge_manifest_is_read),
+        TEST(test_what_was_begun_long_before_is_found),
         TEST(test_a_manifest_that_another_broker_writes_is_left_alone),
         TEST(test_what_we_fork_does_not_hold_the_lock),
         TEST(test_a_broker_killed_while_writing_leaves_only_whole_lines),
