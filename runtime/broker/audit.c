@@ -437,6 +437,7 @@ void audit_stop(struct audit *audit)
     struct event event = event_of_broker();
     if (!audit_is_kept(audit) || !audit_begin(audit, &event, "stop"))
         return;
+    event_put_state(audit, &event); /* active: those whose `exit` could not be written */
     json_key_signed(&event.json, "pid", getpid());
     audit_write(audit, &event);
 }

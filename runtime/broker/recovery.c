@@ -73,7 +73,8 @@ static void line_read(const char *line, const char *end, struct recovery *recove
     else if (of_call && (cursor_take(&cursor, "exit\"") || cursor_take(&cursor, "lost\"")))
         numbers_remove(&recovery->open, call);
     else if (!of_call && (cursor_take(&cursor, "serve\"") || cursor_take(&cursor, "reload\"") ||
-                          cursor_take(&cursor, "continue\"")))
+                          cursor_take(&cursor, "continue\"") ||
+                          cursor_take(&cursor, "stop\"")))
         line_read_state(&cursor, recovery);
 }
 

@@ -16,7 +16,7 @@
 
 /* How much of the end is read: so much, which mostly holds what a broker said of the time before it;
  * if not, so much at most. */
-#define RECOVERY_BYTES_FIRST (256 << 10)
+#define RECOVERY_BYTES_FIRST (64 << 10)
 #define RECOVERY_BYTES_MAX (64 << 20)
 /* Call numbers beyond this are no work of ours and do not count. */
 #define RECOVERY_CALL_MAX (UINT64_MAX / 2)
@@ -31,8 +31,8 @@ struct recovery {
 };
 
 /* Reads the end of `file`. 0, or -1 with `failure` (the file cannot be read, or there is no memory
- * for its end). Calls that began before the part that is read are not found; `serve` and `reload`
- * events carry what is needed from before them. */
+ * for its end). Calls that began before the part that is read are not found; `serve`, `reload`,
+ * `continue` and `stop` events carry what is needed from before them. */
 int recovery_read(int file, struct recovery *recovery, struct failure *failure);
 
 #endif

@@ -80,6 +80,7 @@ def test_serve_and_stop(start_broker):
     assert (serve["kind"], serve["pid"], serve["rules"]) == ("serve", broker.pid, 1)
     assert serve["policy"].startswith("sha256:") and len(serve["policy"]) == 7 + 64
     assert (stop["kind"], stop["pid"]) == ("stop", broker.pid)
+    assert (stop["last_call"], stop["active"]) == (0, [])
 
 
 def test_what_exit_only_and_argv_only_leave_out(start_broker):

@@ -312,7 +312,7 @@ static void test_the_brokers_own_events(void **state)
         "\"pid\":P,\"version\":\"0.1.0\",\"note\":\"without Landlock\"}\n"
         "{\"ts\":T,\"kind\":\"reload\",\"last_call\":2,\"active\":[2],\"policy\":\"sha256:abc\","
         "\"rules\":3,\"pid\":P,\"version\":\"0.1.0\",\"note\":\"the new one is unfit\"}\n"
-        "{\"ts\":T,\"kind\":\"stop\",\"pid\":P}\n");
+        "{\"ts\":T,\"kind\":\"stop\",\"last_call\":2,\"active\":[2],\"pid\":P}\n");
 }
 
 static void test_whatever_a_caller_sends_stays_inside_its_string(void **state)
@@ -846,17 +846,18 @@ static void test_any_beginning_of_a_manifest_is_mended(void **state)
     }
 }
 
+#define STOP_TOLD "{\"ts\":T,\"kind\":\"stop\",\"last_call\":0,\"active\":[],\"pid\":P}\n"
+
 static void test_a_strangers_text_is_kept_and_closed(void **state)
 {
     (void)state;
     assert_string_equal(recover("my notes\nwithout an end", 0), "my notes\nwithout an end");
     audit_stop(&audit);
     assert_string_equal(told("m.jsonl"), "my notes\nwithout an end\n"
-                                         "{\"ts\":T,\"kind\":\"stop\",\"pid\":P}\n");
+                                         STOP_TOLD);
     audit_stop(&audit);
     assert_string_equal(told("m.jsonl"), "my notes\nwithout an end\n"
-                                         "{\"ts\":T,\"kind\":\"stop\",\"pid\":P}\n"
-                                         "{\"ts\":T,\"kind\":\"stop\",\"pid\":P}\n");
+                                         STOP_TOLD STOP_TOLD);
 }
 
 static void test_lines_that_are_not_ours_do_not_count(void **state)
@@ -957,6 +958,14 @@ static void test_what_was_begun_long_before_is_found(void **state)
     trail_open();
     assert_int_equal(audit_recover(&audit, &failure), 0);
     assert_int_equal(audit_next_call(&audit), 41);
+    audit_close(&audit);
+
+    /* Nor what it said when it stopped: 3 was begun, and its end could not be written. */
+    sprintf(long_ago + length, "%s", "{\"ts\":5,\"kind\":\"stop\",\"last_call\":7,\"active\":[3],\"pid\":1}\n");
+    put("m.jsonl", long_ago);
+    trail_open();
+    assert_int_equal(audit_recover(&audit, &failure), 1);
+    assert_int_equal(audit_next_call(&audit), 8);
     test_free(long_ago);
 }
 
