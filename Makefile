@@ -192,11 +192,11 @@ $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libcompiler.a $(BUILD)/librunti
 $(BUILD)/tests/bench/static-%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(MUSL_CC) -std=gnu11 -Wall -Wextra $(WERROR) -O2 -static -s -o $@ $<
-$(BUILD)/tests/bench/load $(BUILD)/tests/bench/start: tests/bench/caller.h
+$(BUILD)/tests/bench/load $(BUILD)/tests/bench/bare $(BUILD)/tests/bench/start: tests/bench/caller.h
 
 # All figures: calls, matching, capture, memory, the compiler, others. Under five minutes on two
 # processors, with nothing else running. BENCH= picks sections; charts go to docs/bench/.
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,load start static-true static-flood neighbours)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,load bare start static-true static-flood neighbours)
 .PHONY: bench bench-deps
 bench: all $(BENCH_PROGRAMS)
 	SLUICE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/bench/bench.py $(BENCH)

@@ -15,6 +15,7 @@ BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build")).absolute()
 SLUICEC = BUILD / "sluicec"
 SLUICIFY = BUILD / "sluicify"
 LOAD = BUILD / "tests/bench/load"
+BARE = BUILD / "tests/bench/bare"
 STATIC_TRUE = BUILD / "tests/bench/static-true"
 
 # The same for the broker's programs and for those of the floor.
@@ -104,6 +105,25 @@ class Broker:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Bare:
+    """The three processes of a call without a broker's work (bare.c), for one program."""
+
+    def __init__(self, argv):
+        self.folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
+        self.socket = self.folder / "s"
+        self.process = subprocess.Popen([BARE, self.socket, *argv], env=ENVIRONMENT,
+                                        stdin=subprocess.DEVNULL)
+        while not self.socket.exists():
+            if self.process.poll() is not None:
+                raise RuntimeError("bare did not start")
+            time.sleep(0.001)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def children(pid):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import brokers
-from brokers import Broker, PROGRAMS, run_load
+from brokers import Bare, Broker, PROGRAMS, run_load
 
 CALLERS = (1, 8, 32, 128)
 # Seconds for each lane at each number of callers.
@@ -50,6 +50,7 @@ def measure():
     served = variants()
     try:
         for program, argv in PROGRAMS.items():
+            served["three processes alone"] = Bare(argv)
             for callers in CALLERS:
                 lanes = [("floor", "spawn", None, argv)]
                 lanes += [(name, "wire", broker.socket, argv) for name, broker in served.items()]
@@ -61,6 +62,7 @@ def measure():
                     row["to_floor_throughput"] = row["per_second"] / rows["floor"]["per_second"]
                     results.append(row)
                 print_rows(program, callers, rows)
+            served.pop("three processes alone").close()
     finally:
         close(served)
     return results
