@@ -2,7 +2,8 @@
 
 import svg
 
-LANES = ("floor", "unconfined", "unconfined, manifest", "confined, manifest", "confined, capture")
+LANES = ("floor", "three processes alone", "unconfined", "unconfined, manifest", "confined, manifest",
+         "confined, capture")
 MATCHES = ("git commit, accepted", "last rule, refused by its slot", "no rule, refused")
 
 
