@@ -162,7 +162,7 @@ static int pending_keep(struct broker *broker, struct call *call, struct kept_re
         if (parked >= 0) {
             call->parked = parked;
             broker->calls.parked++;
-            closers_take(broker, descriptors, WIRE_STANDARD_DESCRIPTORS);
+            closers_take_given(broker, descriptors, WIRE_STANDARD_DESCRIPTORS);
             return 0;
         }
     }
@@ -191,7 +191,7 @@ static void pending_drop(struct broker *broker, struct call *call)
     closers_take(broker, call->descriptors, WIRE_STANDARD_DESCRIPTORS);
     if (call->parked >= 0)
         broker->calls.parked--;
-    descriptor_close(&call->parked);
+    closers_take(broker, &call->parked, 1);
 }
 
 /* Takes a pending call out of the queue, or off its active slot. */
@@ -465,7 +465,7 @@ uint32_t call_restore(struct broker *broker, const struct call *saved, const cha
                                   .account = call->account};
     request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
     closers_take(broker, call->descriptors, WIRE_STANDARD_DESCRIPTORS);
-    descriptor_close(&call->parked);
+    closers_take(broker, &call->parked, 1);
     entry_free(broker, index);
     return NONE;
 }

@@ -10,24 +10,74 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
 #include <linux/sockios.h> /* SIOCOUTQ */
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
 #include "runtime/broker/kind.h"
 #include "runtime/shared/descriptors.h"
-
-void closers_begin(struct closers *closers)
-{
-    for (uint32_t i = 0; i < CLOSERS_MAX; i++)
-        closers->table[i] = (struct closer){.ours = -1, .theirs = -1};
-    timer_describe(&closers->timer, TIMER_CLOSERS, 0);
-}
+#include "runtime/shared/io.h"
 
 /* ---- the processes --------------------------------------------------------------------------- */
+
+/* What a closer is to do: read a frame; or answer on a pipe, if there are bytes, and close. */
+struct job {
+    int descriptor;
+    bool reads;
+    uint32_t length; /* of `bytes` */
+    char bytes[WIRE_REPLY_MAX];
+};
+#define JOB_HEADER offsetof(struct job, bytes)
+
+/* What it says when it is done: of what was read the length, or a negative errno. */
+struct done {
+    int32_t length;
+    char bytes[CLOSER_FRAME_BYTES];
+};
+
+static void alarm_ignore(int signal)
+{
+    (void)signal;
+}
+
+/* A signal that does nothing but end a wait that signals end. */
+static void alarm_prepare(void)
+{
+    struct sigaction action = {.sa_handler = alarm_ignore};
+    sigset_t alarm;
+
+    sigaction(SIGALRM, &action, NULL);
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+}
+
+void closers_hurry(bool hurry)
+{
+    const struct timeval each = {.tv_usec = hurry ? CLOSER_LINGER_US : 0};
+    const struct itimerval often = {.it_interval = each, .it_value = each};
+
+    setitimer(ITIMER_REAL, &often, NULL);
+}
+
+/* Writes to a pipe whose O_NONBLOCK belongs to the caller: through a pipe of our own, since
+ * splice(2) can be told not to wait for either side. What does not fit is not for anybody. */
+static void pipe_answer(int descriptor, const char *bytes, size_t length)
+{
+    int own[2];
+
+    if (pipe2(own, O_CLOEXEC | O_NONBLOCK) < 0)
+        return;
+    if (write_whole(own[1], bytes, length) == 0)
+        splice(own[0], NULL, descriptor, NULL, length, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    descriptors_close(own, 2);
+}
 
 /* Both run as the broker's user with its table of descriptors, and end with the broker. Their input
  * are the broker's own orders. */
@@ -38,19 +88,41 @@ static bool process_prepare(const char *name, pid_t broker)
     return getppid() == broker;
 }
 
+/* Descriptors that come along are dropped: nothing that is read here may have any. */
+static int32_t frame_read(int descriptor, char bytes[static CLOSER_FRAME_BYTES])
+{
+    ssize_t length = recv(descriptor, bytes, CLOSER_FRAME_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+
+    return length < 0 ? -errno : (int32_t)length;
+}
+
+static void job_do(const struct job *job, struct done *done)
+{
+    closers_hurry(true);
+    if (job->reads) {
+        done->length = frame_read(job->descriptor, done->bytes);
+    } else {
+        if (job->length > 0)
+            pipe_answer(job->descriptor, job->bytes, job->length);
+        close(job->descriptor);
+    }
+    closers_hurry(false);
+}
+
 static _Noreturn void closer_serve(int control, pid_t broker)
 {
     bool serves = process_prepare("sluice-closer", broker);
-    int job;
+    struct job job;
 
     while (serves) {
         ssize_t length = recv(control, &job, sizeof(job), 0);
         if (length < 0 && errno == EINTR)
             continue;
-        if (length != (ssize_t)sizeof(job))
+        if (length < (ssize_t)JOB_HEADER || (size_t)length != JOB_HEADER + job.length)
             break;
-        close(job);
-        serves = send(control, "", 1, MSG_NOSIGNAL) == 1;
+        struct done done = {0};
+        job_do(&job, &done);
+        serves = send(control, &done, sizeof(done), MSG_NOSIGNAL) == (ssize_t)sizeof(done);
     }
     _exit(0);
 }
@@ -69,6 +141,14 @@ static _Noreturn void sweeper_serve(int control, pid_t broker)
 static pid_t sharing_fork(void)
 {
     return (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+}
+
+void closers_begin(struct closers *closers)
+{
+    for (uint32_t i = 0; i < CLOSERS_MAX; i++)
+        closers->table[i] = (struct closer){.ours = -1, .theirs = -1};
+    timer_describe(&closers->timer, TIMER_CLOSERS, 0);
+    alarm_prepare();
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -146,47 +226,94 @@ static void closers_schedule(struct broker *broker, uint64_t delay)
         timer_arm(&broker->timers, timer, broker->now + delay);
 }
 
+/* Gives a closer its job. `reader`: the connection that is to be read from, or NONE. False: there is no
+ * closer to be had now. */
+static bool job_give(struct broker *broker, int descriptor, uint32_t reader, const char *bytes,
+                     size_t length)
+{
+    struct job header = {
+        .descriptor = descriptor, .reads = reader != NONE, .length = (uint32_t)length};
+    const struct iovec parts[] = {{&header, JOB_HEADER}, {(void *)(uintptr_t)bytes, length}};
+    uint32_t index;
+
+    while ((index = closer_find(broker)) != CLOSERS_MAX) {
+        struct closer *closer = &broker->closers.table[index];
+        if (message_send(closer->ours, parts, 2, NULL, 0) < 0) {
+            closer_release(broker, closer, CLOSER_NONE);
+            continue;
+        }
+        closer->state = CLOSER_BUSY;
+        closer->reader = reader;
+        if (reader != NONE)
+            closer->reader_generation = broker->connections.table[reader].generation;
+        closer->job = descriptor;
+        closer->awaited = false;
+        closer->since = broker->now;
+        closers_schedule(broker, CLOSER_HUNG_MS);
+        return true;
+    }
+    closers_schedule(broker, CLOSER_RETRY_MS);
+    return false;
+}
+
 /* Hands what waits to closers, as far as there are any. */
 static void backlog_serve(struct broker *broker)
 {
     struct closers *closers = &broker->closers;
 
-    while (closers->backlog_count > 0) {
-        uint32_t index = closer_find(broker);
-        if (index == CLOSERS_MAX) {
-            closers_schedule(broker, CLOSER_RETRY_MS);
-            return;
-        }
-        struct closer *closer = &closers->table[index];
-        int job = closers->backlog[closers->backlog_count - 1];
-        if (send(closer->ours, &job, sizeof(job), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-            (ssize_t)sizeof(job)) {
-            closer_release(broker, closer, CLOSER_NONE);
-            continue;
-        }
-        closer->state = CLOSER_BUSY;
-        closer->job = job;
-        closer->awaited = false;
-        closer->since = broker->now;
+    while (closers->backlog_count > 0 &&
+           job_give(broker, closers->backlog[closers->backlog_count - 1], NONE, NULL, 0))
         closers->backlog_count--;
-        closers_schedule(broker, CLOSER_HUNG_MS);
-    }
 }
 
-void closers_take(struct broker *broker, int *descriptors, size_t count)
+/* Closes here what does not wait. `given`: somebody else has them too. */
+static void closers_divide(struct broker *broker, int *descriptors, size_t count, bool given)
 {
     struct closers *closers = &broker->closers;
+    bool hurries = false;
 
     for (size_t i = 0; i < count; i++) {
         if (descriptors[i] < 0)
             continue;
-        if (descriptor_may_wait(descriptors[i]) && closers->backlog_count < CLOSER_BACKLOG_MAX)
+        enum descriptor_kind kind = descriptor_kind(descriptors[i]);
+        if ((given ? kind_waits(kind) : kind_waits_at_last(kind)) &&
+            closers->backlog_count < CLOSER_BACKLOG_MAX) {
             closers->backlog[closers->backlog_count++] = descriptor_steal(&descriptors[i]);
-        else
-            descriptor_close(&descriptors[i]);
+            continue;
+        }
+        /* Whoever has it may have closed it by now. */
+        if (kind == KIND_SOCKET && !hurries)
+            closers_hurry(hurries = true);
+        descriptor_close(&descriptors[i]);
     }
+    if (hurries)
+        closers_hurry(false);
     if (closers->backlog_count > 0)
         backlog_serve(broker);
+}
+
+void closers_take(struct broker *broker, int *descriptors, size_t count)
+{
+    closers_divide(broker, descriptors, count, false);
+}
+
+void closers_take_given(struct broker *broker, int *descriptors, size_t count)
+{
+    closers_divide(broker, descriptors, count, true);
+}
+
+void closers_answer(struct broker *broker, int *pipe, const char *bytes, size_t length)
+{
+    if (!job_give(broker, *pipe, NONE, bytes, length)) {
+        closers_take(broker, pipe, 1);
+        return;
+    }
+    *pipe = -1;
+}
+
+bool closers_read(struct broker *broker, uint32_t connection)
+{
+    return job_give(broker, broker->connections.table[connection].descriptor, connection, NULL, 0);
 }
 
 bool closers_are_exhausted(const struct broker *broker)
@@ -197,15 +324,19 @@ bool closers_are_exhausted(const struct broker *broker)
 /* Takes the word that a job is done. */
 static void closer_finish(struct broker *broker, struct closer *closer)
 {
-    char done;
-    ssize_t length = recv(closer->ours, &done, 1, MSG_DONTWAIT);
+    struct done done;
+    ssize_t length = recv(closer->ours, &done, sizeof(done), MSG_DONTWAIT);
 
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (length == 1 && closer->state == CLOSER_BUSY) {
+    if (length == (ssize_t)sizeof(done) && closer->state == CLOSER_BUSY) {
+        uint32_t reader = closer->reader;
         closer->state = CLOSER_IDLE;
         closer->since = broker->now;
         closers_schedule(broker, CLOSER_IDLE_MS);
+        if (reader != NONE)
+            connection_take_frame(broker, reader, closer->reader_generation, done.bytes,
+                                  done.length);
     } else {
         closer_release(broker, closer, CLOSER_NONE); /* it is gone */
     }

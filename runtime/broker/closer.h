@@ -2,10 +2,18 @@
  *
  * close(2) calls the file system's `flush`, also when other descriptors of the file stay open. On a
  * FUSE mount that waits for its daemon, on a network one for its server: for a slow one a while, for
- * a dead or a hostile one for ever, and no signal ends it. So a regular file that may lie on such a
- * mount is closed by a **closer**: a small process that shares this one's table of descriptors
+ * a dead or a hostile one for ever, and no signal ends it. And when nobody else has the open file any
+ * more, what is behind it is taken apart, which may wait too (kind.h: descriptor_may_wait_at_last); a
+ * caller may close its own copy once it has sent one. So what may wait is closed by a **closer**: a
+ * small process that shares this one's table of descriptors
  * (clone(2), CLONE_FILES), so that its close is ours. Each has one descriptor to close at a time, so
- * that none waits behind another. Pipes, sockets, devices and files on block devices are closed here.
+ * that none waits behind another. A call's descriptors are closed here once they have been given on:
+ * then they are not the last, whatever the caller does, but for files whose every close may wait.
+ *
+ * A close that waits for SO_LINGER is cut short by a signal (inet_release, sk_stream_wait_close): a
+ * closer is never kept by it. An answer on a caller's pipe is written by a closer as well, and frames on a
+ * caller's `reply` are read by one: splice(2) and recvmsg(2) wait for locks that whoever shares the open
+ * file can keep.
  *
  * A closer that does not come back would keep the whole table open, the listening socket included,
  * longer than this process. So the broker **parts** from it after CLOSER_HUNG_MS: it goes on with a
@@ -46,6 +54,10 @@ struct broker;
 #define CLOSER_AWAIT_MS 50
 /* When there is no closer, how soon to look for one again. */
 #define CLOSER_RETRY_MS 100u
+/* The longest frame that may come on a `reply`, and one byte more: SIGNAL. */
+#define CLOSER_FRAME_BYTES 17
+/* How long SO_LINGER may keep a close. */
+#define CLOSER_LINGER_US 2000
 /* Descriptors that wait for a closer. There are few: none is accepted while there are any, but calls
  * that had been admitted bring theirs. Beyond that they are closed here. */
 #define CLOSER_BACKLOG_MAX 4096u
@@ -63,6 +75,7 @@ struct closer {
     pid_t pid;
     int ours, theirs; /* both in this table, which the closer shares */
     int job;          /* BUSY: what it was given */
+    uint32_t reader, reader_generation; /* ... to read from, for that connection; NONE: to close */
     uint32_t generation;
     uint64_t since; /* monotonic milliseconds: when it became busy, or idle */
 };
@@ -79,6 +92,22 @@ void closers_begin(struct closers *closers);
 /* Takes `count` descriptors (those that are -1 are passed over), which are closed by and by, and sets
  * them to -1. */
 void closers_take(struct broker *broker, int *descriptors, size_t count);
+
+/* The same for those that have just been sent to somebody else as well, so that closing them is not
+ * the last close: all but files that wait at every close are closed at once. */
+void closers_take_given(struct broker *broker, int *descriptors, size_t count);
+
+/* Has `length` bytes, WIRE_REPLY_MAX at most, written to a caller's pipe, as far as they fit, and closes
+ * it. Sets it to -1. Without a closer nothing is written. */
+void closers_answer(struct broker *broker, int *pipe, const char *bytes, size_t length);
+
+/* Has a frame read from a connection whose open file a caller may have too, and may keep locked (a read
+ * into memory that is not there). connection_take_frame gets it. False: no closer is there. */
+bool closers_read(struct broker *broker, uint32_t connection);
+
+/* While `hurry`: a close, or what recvmsg(2) has to drop, is not kept by SO_LINGER for longer than
+ * CLOSER_LINGER_US. For moments. setitimer(2). */
+void closers_hurry(bool hurry);
 
 /* Whether no descriptor may be accepted from a caller now. */
 bool closers_are_exhausted(const struct broker *broker);

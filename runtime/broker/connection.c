@@ -83,19 +83,43 @@ static void unread_add(struct connections *connections, uint32_t index)
     connections->unread_last = index;
 }
 
+/* Whether there are messages that nobody will read: with descriptors in them that are closed together
+ * with it, and whose close may wait. None can come any more after this. */
+static bool socket_has_unread(int descriptor)
+{
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+
+    shutdown(descriptor, SHUT_RD);
+    ssize_t length = recvmsg(descriptor, &header, MSG_PEEK | MSG_DONTWAIT);
+    return length > 0 || (length == 0 && (header.msg_flags & MSG_CTRUNC) != 0);
+}
+
+/* Closes an accepted socket for which there is no entry. */
+static void socket_close(struct broker *broker, int *descriptor)
+{
+    if (socket_has_unread(*descriptor))
+        closers_take(broker, descriptor, 1);
+    descriptor_close(descriptor);
+}
+
 void connection_close(struct broker *broker, uint32_t index)
 {
     struct connections *connections = &broker->connections;
     struct connection *connection = &connections->table[index];
 
-    assert(connection->descriptor >= 0);
     if (connection->unread)
         unread_remove(connections, index);
     timer_disarm(&broker->timers, &connection->timer);
+    bool waits = connection->descriptor >= 0 &&
+                 (connection->reply_end || socket_has_unread(connection->descriptor));
     /* The peer of a `reply` may hold a duplicate of the very same open file, and a close would then
-     * leave it in the epoll set: epoll(7), question 6. */
-    if (connection->watched && connection->reply_end)
+     * leave it in the epoll set: epoll(7), question 6. So does a close that comes later. */
+    if (connection->watched && waits)
         epoll_ctl(broker->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
+    if (waits)
+        closers_take(broker, &connection->descriptor, 1);
     descriptor_close(&connection->descriptor);
     broker->accounts.table[connection->account].connections--;
     connection->call = NONE;
@@ -128,6 +152,18 @@ static struct audit_peer peer_read(int descriptor)
     return (struct audit_peer){.known = true, .pid = peer.pid, .uid = peer.uid};
 }
 
+/* Takes a message. The descriptors that a message without room for them brings are closed by the kernel,
+ * as if by us. */
+static enum message_result message_receive_briefly(int descriptor, struct message *message)
+{
+    if (message->refuse)
+        closers_hurry(true);
+    enum message_result result = message_receive(descriptor, message);
+    if (message->refuse)
+        closers_hurry(false);
+    return result;
+}
+
 /* Tells a peer for which there is no entry that the broker is busy. What it has sent is read first:
  * closing a socket with unread data makes its end fail with ECONNRESET before it can read the answer
  * (unix(7) does not say so; net/unix/af_unix.c, unix_release_sock). */
@@ -141,7 +177,7 @@ static void peer_turn_away(struct broker *broker, int descriptor)
     struct requester requester = {
         .peer = peer_read(descriptor), .connection = NONE, .account = NONE};
 
-    message_receive(descriptor, &message);
+    message_receive_briefly(descriptor, &message);
     part.iov_len = wire_reply_header_encode(1, WIRE_BUSY, 0, header);
     message_send(descriptor, &part, 1, NULL, 0);
     request_refuse(broker, &requester, REASON_BUSY, NULL, AUDIT_NO_RULE, NULL, NULL);
@@ -156,7 +192,7 @@ static bool accept_without_descriptors(struct broker *broker)
     bool accepted = descriptor >= 0;
     if (accepted) {
         peer_turn_away(broker, descriptor);
-        descriptor_close(&descriptor);
+        socket_close(broker, &descriptor);
     }
     broker->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return accepted;
@@ -222,7 +258,7 @@ static void connection_open(struct broker *broker, int descriptor)
 
     if (index == NONE) {
         peer_turn_away(broker, descriptor);
-        descriptor_close(&descriptor);
+        socket_close(broker, &descriptor);
         return;
     }
     struct connection *connection = &connections->table[index];
@@ -397,7 +433,7 @@ static void connection_read(struct broker *broker, uint32_t index)
                                   .wanted = DESCRIPTORS_MAX, /* all that can come */
                                   .keep = true,
                                   .refuse = closers_are_exhausted(broker)};
-        enum message_result result = message_receive(connection->descriptor, &message);
+        enum message_result result = message_receive_briefly(connection->descriptor, &message);
         if (result == MESSAGE_NONE)
             return;
         if (result == MESSAGE_END || result == MESSAGE_FAILED) {
@@ -421,6 +457,38 @@ static void connection_read(struct broker *broker, uint32_t index)
     unread_add(&broker->connections, index);
 }
 
+/* Has the next frame of a `reply` read; one at a time. */
+static void reply_read(struct broker *broker, uint32_t index)
+{
+    struct connection *connection = &broker->connections.table[index];
+
+    connection->more = connection->reading;
+    if (!connection->reading)
+        connection->reading = closers_read(broker, index);
+}
+
+void connection_take_frame(struct broker *broker, uint32_t index, uint32_t generation,
+                           const char *bytes, int32_t length)
+{
+    struct connection *connection = &broker->connections.table[index];
+    struct message message = {.buffer = broker->frame, .length = (size_t)(length > 0 ? length : 0)};
+
+    if (connection->descriptor < 0 || connection->generation != generation)
+        return;
+    connection->reading = false;
+    if (length > 0) {
+        size_t whole = message.length < CLOSER_FRAME_BYTES ? message.length : CLOSER_FRAME_BYTES;
+        memcpy(broker->frame, bytes, whole);
+        message.length = whole;
+        request_handle(broker, index, MESSAGE_RECEIVED, &message);
+        if (connection->descriptor < 0 || connection->generation != generation)
+            return;
+    }
+    /* Nothing, and not because there is nothing yet: its end, which its own event tells. */
+    if (length > 0 || connection->more)
+        reply_read(broker, index);
+}
+
 void connection_handle(struct broker *broker, uint32_t index, uint32_t generation, uint32_t events)
 {
     struct connection *connection = &broker->connections.table[index];
@@ -428,9 +496,13 @@ void connection_handle(struct broker *broker, uint32_t index, uint32_t generatio
     if (index >= broker->connections.used || connection->descriptor < 0 ||
         connection->generation != generation)
         return;
+    if (connection->reply_end && !connection->mute && (events & (EPOLLHUP | EPOLLERR)) == 0) {
+        reply_read(broker, index);
+        return;
+    }
     /* Whoever has gone gets no answer, but what was sent before is still done: a caller may send a
      * request and leave. */
-    if (!connection->mute && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) {
+    if (!connection->reply_end && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) {
         connection_read(broker, index);
         if (connection->descriptor < 0 || connection->generation != generation ||
             connection->unread)
@@ -470,25 +542,6 @@ void connection_expire(struct broker *broker, uint32_t index)
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
-/* Writes to a pipe whose O_NONBLOCK belongs to the caller: through a pipe of our own, since
- * splice(2) can be told not to wait for either side. */
-static int pipe_send(int descriptor, const char *bytes, size_t length)
-{
-    int own[2];
-
-    if (pipe2(own, O_CLOEXEC | O_NONBLOCK) < 0)
-        return -errno;
-    int result = write_whole(own[1], bytes, length);
-    if (result == 0) {
-        ssize_t sent =
-            splice(own[0], NULL, descriptor, NULL, length, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-        if (sent != (ssize_t)length)
-            result = sent < 0 ? -errno : -EIO;
-    }
-    descriptors_close(own, 2);
-    return result;
-}
-
 void connection_answer(struct broker *broker, uint32_t index, int32_t status, const char *text,
                        uint32_t text_length)
 {
@@ -505,7 +558,11 @@ void connection_answer(struct broker *broker, uint32_t index, int32_t status, co
         if (text_length > 0) /* it may lie in broker->reply already */
             memmove(broker->reply + parts[0].iov_len, text, text_length);
         memcpy(broker->reply, header, parts[0].iov_len);
-        result = pipe_send(connection->descriptor, broker->reply, parts[0].iov_len + text_length);
+        if (connection->watched)
+            epoll_ctl(broker->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
+        closers_answer(broker, &connection->descriptor, broker->reply,
+                       parts[0].iov_len + text_length);
+        result = 0;
     } else {
         result = message_send(connection->descriptor, parts, text_length > 0 ? 2 : 1, NULL, 0);
     }

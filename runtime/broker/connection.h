@@ -44,6 +44,8 @@ struct connection {
     bool pipe;
     bool shared;      /* calls with a `reply` of their own came this way */
     bool unread;      /* in the list of those with frames left unread */
+    bool reading;     /* a `reply`: a closer reads it */
+    bool more;        /* ... and something has come since */
     struct timer timer;
 };
 
@@ -68,6 +70,11 @@ void connections_accept_again(struct broker *broker);
 
 /* epoll_wait(2) reported `events` for a connection of that generation. */
 void connection_handle(struct broker *broker, uint32_t index, uint32_t generation, uint32_t events);
+
+/* What a closer has read from a `reply`: `length` bytes, of which no more than CLOSER_FRAME_BYTES are
+ * there; 0: its end; or a negative errno. */
+void connection_take_frame(struct broker *broker, uint32_t index, uint32_t generation,
+                           const char *bytes, int32_t length);
 
 /* Another turn for connections with frames left unread. Returns whether there are more. */
 bool connections_continue(struct broker *broker);

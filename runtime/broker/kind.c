@@ -15,13 +15,15 @@
 #define MODE_PIPE 0010000
 #define MODE_SOCKET 0140000
 #define MODE_FILE 0100000
+#define MODE_CHARACTERS 0020000
+#define MEMORY_DEVICES 1 /* the major number of /dev/null, /dev/zero and such: devices.txt */
 
 enum descriptor_kind descriptor_kind(int descriptor)
 {
     struct statx status;
 
-    if (syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE,
-                &status) < 0)
+    if (syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+                STATX_TYPE | STATX_NLINK, &status) < 0)
         return KIND_UNKNOWN;
     switch (status.stx_mode & MODE_TYPE) {
     case MODE_PIPE:
@@ -29,17 +31,29 @@ enum descriptor_kind descriptor_kind(int descriptor)
     case MODE_SOCKET:
         return KIND_SOCKET;
     case MODE_FILE:
-        return status.stx_dev_major != 0 ? KIND_LOCAL_FILE : KIND_OTHER_FILE;
+        if (status.stx_dev_major == 0)
+            return KIND_OTHER_FILE;
+        return status.stx_nlink > 0 ? KIND_LOCAL_FILE : KIND_NAMELESS_FILE;
+    case MODE_CHARACTERS:
+        return status.stx_rdev_major == MEMORY_DEVICES ? KIND_MEMORY_DEVICE : KIND_ELSE;
     default:
         return KIND_ELSE;
     }
 }
 
+bool kind_waits(enum descriptor_kind kind)
+{
+    return kind == KIND_OTHER_FILE || kind == KIND_UNKNOWN;
+}
+
+bool kind_waits_at_last(enum descriptor_kind kind)
+{
+    return kind != KIND_LOCAL_FILE && kind != KIND_MEMORY_DEVICE;
+}
+
 bool descriptor_may_wait(int descriptor)
 {
-    enum descriptor_kind kind = descriptor_kind(descriptor);
-
-    return kind == KIND_OTHER_FILE || kind == KIND_UNKNOWN;
+    return kind_waits(descriptor_kind(descriptor));
 }
 
 bool descriptors_may_wait(const int *descriptors, size_t count)

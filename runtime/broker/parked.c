@@ -29,9 +29,8 @@ int parked_take(int *parked, int *descriptors, size_t count)
     descriptor_close(parked);
     if (result == MESSAGE_RECEIVED && message.count == count)
         return 0;
-    /* Those that came before the limit was met. */
-    descriptors_close(descriptors, message.count < count ? message.count : count);
-    for (size_t i = 0; i < count; i++)
+    /* Those that came before the limit was met are the caller's to close. */
+    for (size_t i = message.count; i < count; i++)
         descriptors[i] = -1;
     return result == MESSAGE_DESCRIPTORS_LOST ? -EMFILE : -EIO;
 }

@@ -16,7 +16,7 @@
 int parked_make(const int *descriptors, size_t count);
 
 /* Takes `count` descriptors, close-on-exec, out of what parked_make returned, and closes that,
- * whatever happens. 0, or a negative errno with each element -1. */
+ * whatever happens. 0, or a negative errno with those that could be had, the others -1. */
 int parked_take(int *parked, int *descriptors, size_t count);
 
 #endif

@@ -157,9 +157,8 @@ static bool start_take_processes(struct start *start)
 
     if (forks && descriptors_may_wait(start->caller, WIRE_STANDARD_DESCRIPTORS))
         parked = parked_make(start->caller, WIRE_STANDARD_DESCRIPTORS);
-    if (parked >= 0) {
-        closers_take(broker, start->caller, WIRE_STANDARD_DESCRIPTORS);
-    }
+    if (parked >= 0)
+        closers_take_given(broker, start->caller, WIRE_STANDARD_DESCRIPTORS);
     status = processes_take(start, confinement);
     if (parked >= 0) {
         int taken = parked_take(&parked, start->caller, WIRE_STANDARD_DESCRIPTORS);
@@ -243,8 +242,10 @@ static void start_run(struct start *start)
         .grant_count = start->opening.grant_count,
     };
     int result = worker_run(pool_worker(broker, call->worker), broker->policy, &order);
-    if (result == 0)
+    if (result == 0) {
+        closers_take_given(broker, start->caller, WIRE_STANDARD_DESCRIPTORS);
         return;
+    }
     call->stage = result == -E2BIG ? STAGE_EXEC : STAGE_INTERNAL;
     call->error = -result;
     call->answer_due = true;

@@ -1,5 +1,5 @@
-"""A FUSE file system in which some things wait until this process ends: each close of `file`, and each
-look for `hang`. Directories called `sub` are looked for anew each time, and are there.
+"""A FUSE file system in which some things wait until this process ends: each close of `file`, each
+look for `hang`, and what reads `memory`, by a mapping too. Directories called `sub` are looked for anew each time, and are there.
 
 usage: hanging_fuse.py MOUNTPOINT   (needs root; prints "mounted", then one line for each that waits)
 Written from the kernel's fuse.h: each request has a header of 40 bytes, each answer one of 16."""
@@ -11,13 +11,15 @@ import sys
 
 LOOKUP, GETATTR, SETATTR, OPEN, READ, WRITE, RELEASE, FLUSH, INIT = 1, 3, 4, 14, 15, 16, 18, 25, 26
 FORGET, BATCH_FORGET, INTERRUPT = 2, 42, 36
-ROOT, FILE, DIRECTORY = 1, 2, 3
+ROOT, FILE, DIRECTORY, MEMORY = 1, 2, 3, 4
+MEMORY_BYTES = 4096
 PARALLEL_LOOKUPS = 1 << 18
 
 
 def attributes(node):
-    mode = 0o100666 if node == FILE else 0o040755
-    return struct.pack("<QQQQQQIIIIIIIIII", node, 0, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+    mode = 0o100666 if node in (FILE, MEMORY) else 0o040755
+    size = MEMORY_BYTES if node == MEMORY else 0
+    return struct.pack("<QQQQQQIIIIIIIIII", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
 def answer_to(operation, node, body):
@@ -29,13 +31,15 @@ def answer_to(operation, node, body):
         name = body.rstrip(b"\0")
         if name == b"file":
             return struct.pack("<QQQQII", FILE, 0, 3600, 3600, 0, 0) + attributes(FILE)
+        if name == b"memory":
+            return struct.pack("<QQQQII", MEMORY, 0, 3600, 3600, 0, 0) + attributes(MEMORY)
         if name == b"sub":
             return struct.pack("<QQQQII", DIRECTORY, 0, 0, 0, 0, 0) + attributes(DIRECTORY)
         return -errno.ENOENT
     if operation in (GETATTR, SETATTR):
         return struct.pack("<QII", 3600, 0, 0) + attributes(node)
     if operation == OPEN:
-        return struct.pack("<QII", 1, 1, 0)  # direct I/O
+        return struct.pack("<QII", 1, 0 if node == MEMORY else 1, 0)  # direct I/O
     if operation == WRITE:
         return struct.pack("<II", struct.unpack_from("<QQI", body)[2], 0)
     if operation == READ:
@@ -61,6 +65,9 @@ def main():
             continue
         if operation == LOOKUP and request[40:].rstrip(b"\0") == b"hang":
             print("lookup", flush=True)
+            continue
+        if operation == READ and node == MEMORY:
+            print("read", flush=True)
             continue
         if operation in (FORGET, BATCH_FORGET, INTERRUPT):
             continue

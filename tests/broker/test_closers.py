@@ -1,7 +1,10 @@
 """What a caller brings or names can lie on a mount whose server does not answer. That keeps nobody else
 waiting: not its close, not its opening, not what the kernel then does not let go."""
+import mmap
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -116,6 +119,19 @@ class HangingMount:
             finally:
                 os._exit(0)
         self.holders.append(holder)
+
+    def hold_lock(self, act):
+        """act(memory) in a process of its own, where the memory is not there until the end of the server:
+        in a system call it keeps the locks that were taken."""
+        holder = os.fork()
+        if holder == 0:
+            try:
+                fd = os.open(f"{os.path.dirname(self.path)}/memory", os.O_RDWR)
+                act(mmap.mmap(fd, mmap.PAGESIZE))
+            finally:
+                os._exit(0)
+        self.holders.append(holder)
+        assert self.waiting() == "read"
 
     def waiting(self):
         """Reads one line: somebody waits."""
@@ -360,3 +376,162 @@ def test_more_directories_hang_than_there_are_openers(start_broker, home, hangin
     wait_for(lambda: broker.call2("pwd", cwd=str(home)).status == 0, "service")
     for connection in connections:
         connection.close()
+
+
+# ---- the last close ------------------------------------------------------------------------------
+
+class Stopped:
+    """A broker that finds what is done meanwhile all at once."""
+
+    def __init__(self, broker):
+        self.broker = broker
+
+    def __enter__(self):
+        self.broker.signal(signal.SIGSTOP)
+        wait_for(lambda: " T " in Path(f"/proc/{self.broker.pid}/stat").read_text(), "it to stop")
+
+    def __exit__(self, *_):
+        self.broker.signal(signal.SIGCONT)
+
+
+class Lingering:
+    """A TCP socket whose last close waits for two minutes: its peer does not read."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.socket = socket.create_connection(listener.getsockname())
+            self.peer = listener.accept()[0]
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 120))
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.socket.send(bytes(65536))
+        except BlockingIOError:
+            pass
+
+    def sent(self):
+        """It has been sent to somebody, whose is the last now."""
+        self.socket.close()
+
+
+@pytest.fixture
+def lingering():
+    made = []
+
+    def make():
+        made.append(Lingering())
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.peer.close()
+        each.socket.close()
+
+
+def test_a_lingering_socket_of_a_refused_caller_delays_nobody(start_broker, lingering):
+    broker = start_broker(SH)
+    connections = []
+    for version in (1, 2, 1):
+        held, connection = lingering(), Connection(broker.socket)
+        with Stopped(broker):
+            if version == 1:
+                connection.send1(["nope"], stdout=held.socket.fileno())
+            else:
+                connection.send2(["nope"], stdout=held.socket.fileno())
+            held.sent()
+        serves_quickly(broker, 2)
+        connections.append(connection)
+    assert broker.rejects() == ["no_rule"] * 3
+    assert broker.stop() == 0
+
+
+def test_a_lingering_socket_in_flight_delays_nobody(start_broker, lingering):
+    """Within a Unix socket that is closed with it unread."""
+    broker = start_broker(SH)
+    held, connection = lingering(), Connection(broker.socket)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    socket.send_fds(ours, [b"x"], [held.socket.fileno()])
+    with Stopped(broker):
+        connection.send1(["nope"], stdout=theirs.fileno())
+        held.sent()
+        theirs.close()
+        ours.close()
+    serves_quickly(broker, 2)
+    assert broker.stop() == 0
+
+
+def test_a_lingering_socket_in_a_message_that_nobody_reads_delays_nobody(start_broker, lingering):
+    """The answer to the first message ends the connection, with the second on it."""
+    broker = start_broker(SH)
+    for count in (1, 20):
+        held, connection = lingering(), Connection(broker.socket)
+        with Stopped(broker):
+            connection.send1(["nope"])
+            for _ in range(count):
+                connection.send1(["nope"], stdout=held.socket.fileno())
+            held.sent()
+        serves_quickly(broker, 2)
+        connection.close()
+    assert broker.stop() == 0
+
+
+def test_a_lingering_socket_of_a_call_delays_nobody(start_broker, lingering, home):
+    broker = start_broker(SH)
+    held, connection = lingering(), Connection(broker.socket)
+    with Stopped(broker):
+        connection.send1(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.01; done; exit 3"],
+                         stdin=held.socket.fileno())
+        held.sent()
+    serves_quickly(broker, 2)
+    (home / "gate").touch()
+    assert connection.reply().status == 3
+    serves_quickly(broker, 2)
+    assert broker.stop() == 0
+
+
+def test_a_refused_callers_pipe_delays_nobody(start_broker, hanging):
+    """Its last close waits for its lock, which somebody keeps who reads from it."""
+    broker = start_broker(SH)
+    reader, writer = os.pipe()
+    os.write(writer, b"x" * 100)
+    hanging.hold_lock(lambda memory: (os.close(writer), os.readv(reader, [memory])))
+    connection = Connection(broker.socket)
+    with Stopped(broker):
+        connection.send1(["nope"], stdout=writer)
+        os.close(writer)
+    serves_quickly(broker)
+    assert broker.rejects() == ["no_rule"]
+    hanging.end()
+    os.close(reader)
+    assert broker.stop() == 0
+
+
+def test_a_pipe_for_the_answer_delays_nobody(start_broker, hanging):
+    broker = start_broker(SH)
+    reader, writer = os.pipe()
+    hanging.hold_lock(lambda memory: os.write(writer, memory))
+    connection = Connection(broker.socket)
+    connection.send2(["sh", "-c", "exit 0"], reply=writer)
+    broker.wait_event("exit", status=0)
+    serves_quickly(broker)
+    hanging.end()
+    os.close(writer)
+    os.close(reader)
+    assert broker.stop() == 0
+
+
+def test_a_reply_that_its_sender_reads_too_delays_nobody(start_broker, hanging):
+    """Whoever keeps a duplicate of the broker's end keeps its lock while it reads."""
+    broker = start_broker(SH)
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.send(b"x")
+    hanging.hold_lock(lambda memory: theirs.recv_into(memory))
+    connection = Connection(broker.socket)
+    connection.send2(["sh", "-c", "read line"], stdin=connection.null, reply=theirs)
+    broker.wait_event("start")
+    mine.send(wire.frame2(wire.SIGNAL, struct.pack("<i", signal.SIGTERM)))
+    serves_quickly(broker)
+    hanging.end()
+    mine.close()
+    theirs.close()
+    assert broker.stop() == 0
