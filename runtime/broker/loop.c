@@ -101,6 +101,7 @@ static void stop_begin(struct broker *broker)
     if (broker->stopping)
         return;
     broker->stopping = true;
+    reload_stop(broker); /* what would follow could not serve without the listener */
     notify_stopping(broker->notify);
     loop_forget_listener(broker);
     timer_arm(&broker->timers, &broker->stop_timer, broker->now + broker->policy->stop_timeout_ms);

@@ -76,10 +76,18 @@ static void reload_stay(struct broker *broker, const char *why)
     if (why[0] == '\0' && reload->manifest_kept)
         why = reload->note.text;
     reload_complete(broker, why);
-    if (!reload->again)
+}
+
+void reload_stop(struct broker *broker)
+{
+    struct reload *reload = &broker->reload;
+
+    if (reload->checker == 0)
         return;
+    timer_disarm(&broker->timers, &reload->timer);
+    kill(reload->checker, SIGKILL); /* reaped like any other child, or left to init */
     reload->again = false;
-    reload_begin(broker);
+    reload_stay(broker, "the broker is stopping");
 }
 
 /* ---- the exec -------------------------------------------------------------------------------- */
@@ -227,6 +235,15 @@ static void check_read(const struct reload *reload, char *line, size_t size)
     }
 }
 
+/* A SIGHUP that came during the check may be about yet another executable. Whoever is the broker next
+ * reads it: a signal that is pending stays so in an exec (execve(2)). */
+static void again_pass_on(struct reload *reload)
+{
+    if (reload->again)
+        kill(getpid(), SIGHUP);
+    reload->again = false;
+}
+
 bool reload_child_ended(struct broker *broker, pid_t child, int status)
 {
     struct reload *reload = &broker->reload;
@@ -237,6 +254,7 @@ bool reload_child_ended(struct broker *broker, pid_t child, int status)
         return false;
     timer_disarm(&broker->timers, &reload->timer);
     reload->checker = 0;
+    again_pass_on(reload);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         candidate_become(broker, &failure);
     } else if (reload->late) {

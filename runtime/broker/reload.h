@@ -53,6 +53,10 @@ bool reload_child_ended(struct broker *broker, pid_t child, int status);
 /* The check takes too long. */
 void reload_expire(struct broker *broker);
 
+/* The broker begins to stop, and stays what it is until the end: gives up a check that is under way. No
+ * reload may begin after this. */
+void reload_stop(struct broker *broker);
+
 /* In a successor that cannot serve after all: becomes the previous broker again, with the state as
  * it came. Returns only if that fails too. */
 void reload_go_back(struct broker *broker, struct state *state, const char *why);

@@ -461,3 +461,126 @@ def test_what_a_call_left_behind_ends_after_a_reload(start_broker, new, home):
     (home / "gate").touch()
     wait_for(lambda: broker.status()["background"] == 0, "the end of what was left")
     assert broker.stop() == 0
+
+
+# ---- signals that cross ---------------------------------------------------------------------------
+
+# An executable that takes its time: asked whether it could serve, it says so once $HOME/fit is there;
+# told to serve, it becomes $HOME/heir once $HOME/serve is there.
+SLOW = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static const char *in_home(const char *name)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", getenv("HOME"), name);
+    return path;
+}
+static void wait_between(const char *told, const char *awaited)
+{
+    FILE *file = fopen(in_home("telling"), "w");
+    fprintf(file, "%d", (int)getpid());
+    fclose(file);
+    char temporary[4096];
+    strcpy(temporary, in_home("telling"));
+    rename(temporary, in_home(told));
+    while (access(in_home(awaited), F_OK) != 0)
+        usleep(10000);
+}
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "serve") == 0) {
+        wait_between("becoming", "serve");
+        execv(in_home("heir"), argv);
+        return 3;
+    }
+    wait_between("checking", "fit");
+    return 0;
+}
+"""
+
+
+@pytest.fixture
+def slow(home):
+    (home / "slow.c").write_text(SLOW)
+    subprocess.run(["gcc", "-o", home / "slow", home / "slow.c"], check=True, timeout=60)
+    return home / "slow"
+
+
+def call_in_flight(broker, home, status):
+    """A call that ends with `status` once `home`/over is there."""
+    connection = Connection(broker.socket)
+    connection.send1(["sh", "-c", f"while [ ! -e {home}/over ]; do sleep 0.01; done; exit {status}"])
+    broker.wait_event("start")
+    return connection
+
+
+def test_a_stop_during_the_check_ends_the_reload_and_no_call(broker, slow, home):
+    with call_in_flight(broker, home, 5) as connection:
+        install(broker, slow)
+        broker.signal(signal.SIGHUP)
+        wait_for((home / "checking").exists, "the check to begin")
+        checker = int((home / "checking").read_text())
+        broker.signal(signal.SIGTERM)
+        wait_for(lambda: not broker.socket.exists(), "the broker to stop accepting")
+        (home / "fit").touch()
+        (home / "serve").touch()
+        wait_for(lambda: not Path(f"/proc/{checker}").exists(), "the check to be over")
+        broker.signal(signal.SIGHUP)  # comes too late for anything
+        (home / "over").touch()
+        assert connection.reply().status == 5
+    assert broker.process.wait(wire.PATIENCE) == 0
+    assert [event["note"] for event in broker.events("reload")] == ["the broker is stopping"]
+    assert [event["status"] for event in broker.events("exit")] == [5]
+    assert len(broker.events("stop")) == 1
+
+
+def test_a_stop_that_comes_with_a_reload(broker, new, home):
+    """Both are pending at once, in either order of sending: the kernel hands SIGHUP out first."""
+    with call_in_flight(broker, home, 6) as connection:
+        install(broker, new)
+        broker.signal(signal.SIGSTOP)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT):
+            broker.signal(number)
+        wait_for(lambda: not broker.socket.exists(), "the broker to stop accepting")
+        (home / "over").touch()
+        assert connection.reply().status == 6
+    assert broker.process.wait(wire.PATIENCE) == 0
+    assert [event["status"] for event in broker.events("exit")] == [6]
+    assert len(broker.events("stop")) == 1
+
+
+def test_a_stop_before_the_new_broker_reads_signals(broker, slow, new, home):
+    shutil.copy(new, home / "heir")
+    (home / "fit").touch()
+    with call_in_flight(broker, home, 7) as connection:
+        install(broker, slow)
+        broker.signal(signal.SIGHUP)
+        wait_for((home / "becoming").exists, "the exec")
+        broker.signal(signal.SIGTERM)
+        (home / "serve").touch()
+        wait_for(lambda: not broker.socket.exists(), "the new broker to stop accepting")
+        (home / "over").touch()
+        assert connection.reply().status == 7
+    assert broker.process.wait(wire.PATIENCE) == 0
+    assert ["note" in event for event in broker.events("reload")] == [False]
+    assert [event["status"] for event in broker.events("exit")] == [7]
+    assert len(broker.events("stop")) == 1
+
+
+def test_a_reload_during_the_check_is_not_lost_with_the_exec(broker, slow, new, home):
+    """What is checked becomes the broker; what was installed meanwhile, the next."""
+    shutil.copy(broker.binary, home / "heir")
+    (home / "serve").touch()
+    install(broker, slow)
+    broker.signal(signal.SIGHUP)
+    wait_for((home / "checking").exists, "the check to begin")
+    install(broker, new)
+    broker.signal(signal.SIGHUP)
+    assert broker.status()["active"] == 0  # both have been read: SIGUSR1 is a higher number
+    (home / "fit").touch()
+    wait_for(lambda: len(broker.events("reload")) == 2, "both")
+    assert broker.call("echo", "new").status == 0
