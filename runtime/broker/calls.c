@@ -16,6 +16,7 @@ void calls_begin(struct calls *calls, struct call *table, struct call_paths *pat
                  uint32_t capacity)
 {
     *calls = (struct calls){.table = table, .paths = paths, .capacity = capacity, .free = NONE};
+    timer_describe(&calls->room_timer, TIMER_ROOM, 0);
 }
 
 uint32_t policy_confinement_index(const struct policy *policy, uint32_t rule)
@@ -69,18 +70,13 @@ static void active_count(struct broker *broker, const struct call *call, int cha
     broker->accounts.table[call->account].active += (uint32_t)change;
 }
 
-void call_free(struct broker *broker, uint32_t index)
+void call_linger(struct broker *broker, uint32_t index)
 {
     struct call *call = &broker->calls.table[index];
 
-    assert(call->worker == NONE && !call->capture && call->connection == NONE);
-    if (call->state == CALL_RUNNING) {
-        active_count(broker, call, -1);
-    } else {
-        assert(call->state == CALL_BACKGROUND);
-        broker->calls.background--;
-    }
-    entry_free(broker, index);
+    assert(call->state == CALL_RUNNING && !call->answered);
+    call->answered = true;
+    broker->calls.lingering++;
 }
 
 bool call_go_to_background(struct broker *broker, uint32_t index)
@@ -92,8 +88,38 @@ bool call_go_to_background(struct broker *broker, uint32_t index)
         return false;
     call->state = CALL_BACKGROUND;
     broker->calls.background++;
+    broker->calls.lingering--;
     active_count(broker, call, -1);
     return true;
+}
+
+/* Gives the free places in the background to calls that linger. */
+static void background_fill(struct broker *broker)
+{
+    struct calls *calls = &broker->calls;
+
+    for (uint32_t i = 0; i < calls->used && calls->lingering > 0; i++) {
+        const struct call *call = &calls->table[i];
+        if (call->state == CALL_RUNNING && call->answered && !call_go_to_background(broker, i))
+            return;
+    }
+}
+
+void call_free(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+
+    assert(call->worker == NONE && !call->capture && call->connection == NONE && call->answered);
+    if (call->state == CALL_RUNNING) {
+        broker->calls.lingering--;
+        active_count(broker, call, -1);
+        entry_free(broker, index);
+        return;
+    }
+    assert(call->state == CALL_BACKGROUND);
+    broker->calls.background--;
+    entry_free(broker, index);
+    background_fill(broker);
 }
 
 static struct call_terms terms_of(const struct policy *policy, uint32_t rule)
@@ -445,9 +471,11 @@ uint32_t call_restore(struct broker *broker, const struct call *saved, const cha
         call->caller_gone = true;
     if (call->state == CALL_RUNNING) {
         active_count(broker, call, 1);
+        broker->calls.lingering += call->answered;
         return index;
     }
     if (call->state == CALL_BACKGROUND) {
+        call->answered = true;
         broker->calls.background++;
         return index;
     }

@@ -11,7 +11,8 @@
  *               active slot, and is otherwise like one that waits.
  *   RUNNING     a worker has it. It holds an active slot until it is answered.
  *   BACKGROUND  answered, but processes that it left behind still run, or their output is still
- *               being captured. As many as max_active; when that is full, a call keeps its slot.
+ *               being captured. As many as max_active; when that is full, a call keeps its slot (it
+ *               **lingers**) until one of them is over.
  *
  * Every call that got a `start` event gets exactly one `exit` event. */
 #ifndef SLUICE_CALLS_H
@@ -96,6 +97,8 @@ struct calls {
     uint32_t capacity;
     uint32_t used, free;
     uint32_t active, background; /* how many hold an active slot, run on without */
+    uint32_t lingering;          /* of the active: answered, but the background is full */
+    struct timer room_timer;     /* to look again whose place in the background they can have */
     size_t kept_bytes;
     uint32_t parked; /* how many pending calls' descriptors are in flight */
 };
@@ -141,11 +144,15 @@ uint32_t call_disconnect(struct broker *broker, uint32_t index);
 uint32_t call_restore(struct broker *broker, const struct call *saved, const char *kept,
                       size_t kept_length);
 
-/* Gives a call's active slot to the next: it has been answered but is not over. False, and nothing
- * has changed, if the table of such calls is full. */
+/* A running call has been answered, and may not be over. */
+void call_linger(struct broker *broker, uint32_t index);
+
+/* Gives the active slot of a call that lingers to the next. False, and nothing has changed, if the
+ * table of calls in the background is full. */
 bool call_go_to_background(struct broker *broker, uint32_t index);
 
-/* Forgets a call that is over: no worker, no capture, answered or without a caller. */
+/* Forgets a call that is over: no worker, no capture, answered and untied from its caller. Its place
+ * in the background goes to one that lingers. */
 void call_free(struct broker *broker, uint32_t index);
 
 #endif

@@ -256,6 +256,8 @@ static void timer_handle(struct broker *broker, const struct timer *timer)
     case TIMER_RELOAD:
         reload_expire(broker);
         break;
+    case TIMER_ROOM: /* looked after at the end of each turn */
+        break;
     }
 }
 
@@ -283,6 +285,7 @@ void loop_run(struct broker *broker)
              i++)
             timer_handle(broker, timer);
         unread = connections_continue(broker);
+        calls_make_room(broker);
         calls_start_waiting(broker);
         audit_watch(broker);
     }

@@ -49,25 +49,54 @@ static bool take_due(uint64_t *deadline, uint64_t now)
 
 /* ---- the answer, and after it ---------------------------------------------------------------- */
 
-/* The oldest call in the background that only waits for a caller to take its output makes room: the
- * rest goes to the file alone. Not one whose copier has not had its turn yet on a busy machine: its
- * caller has done nothing to lose output by. False if there is none. */
-static bool background_make_room(struct broker *broker)
+/* What calls in the background say of the room that there could be. */
+struct room {
+    uint32_t coming;     /* so many have been told to end, and do so within CAPTURE_ABORT_MS */
+    uint32_t later;      /* so many may be told so at another time */
+    struct call *oldest; /* the next to be told; NULL */
+};
+
+/* Only a call that is waiting for a caller to take its output is told to end: not one of which a
+ * process is left, and not one whose copier has not had its turn yet on a busy machine, since its
+ * caller has done nothing to lose output by. */
+static struct room room_look(struct broker *broker)
 {
-    struct call *oldest = NULL;
+    struct room room = {0};
 
     for (uint32_t i = 0; i < broker->calls.used; i++) {
         struct call *call = &broker->calls.table[i];
-        if (call->state == CALL_BACKGROUND && call->worker == NONE && call->abort_at == 0 &&
-            call->capture && capture_state(call->capture).waits_for_caller &&
-            (!oldest || call->ended < oldest->ended))
-            oldest = call;
+        if (call->state != CALL_BACKGROUND || call->worker != NONE || !call->capture)
+            continue;
+        if (call->abort_at != 0 || (call->finish_at != 0 && call->finish_at <= broker->now))
+            room.coming++;
+        else if (!capture_state(call->capture).waits_for_caller)
+            room.later++;
+        else if (!room.oldest || call->ended < room.oldest->ended)
+            room.oldest = call;
     }
-    if (!oldest)
-        return false;
-    oldest->finish_at = broker->now;
-    call_schedule(broker, oldest);
-    return true;
+    return room;
+}
+
+/* The oldest that can be told so ends, as often as need be: the rest of its output goes to the file
+ * alone. That a copier waits is told by nothing but a look, hence the timer. */
+void calls_make_room(struct broker *broker)
+{
+    struct calls *calls = &broker->calls;
+
+    if (calls->lingering == 0 || timer_is_armed(&calls->room_timer))
+        return;
+    for (;;) {
+        struct room room = room_look(broker);
+        if (room.coming >= calls->lingering)
+            return;
+        if (!room.oldest) {
+            if (room.later > 0)
+                timer_arm(&broker->timers, &calls->room_timer, broker->now + ROOM_RETRY_MS);
+            return;
+        }
+        room.oldest->finish_at = broker->now;
+        call_schedule(broker, room.oldest);
+    }
 }
 
 /* Whatever is next for a call that has been answered: nothing, when all of it is over. */
@@ -87,8 +116,8 @@ static void call_advance(struct broker *broker, uint32_t index)
         call_free(broker, index);
         return;
     }
-    if (call->state == CALL_RUNNING && !call_go_to_background(broker, index))
-        background_make_room(broker);
+    if (call->state == CALL_RUNNING)
+        call_go_to_background(broker, index);
     call_schedule(broker, call);
 }
 
@@ -100,7 +129,7 @@ static void call_answer(struct broker *broker, uint32_t index)
 
     assert(call->child_ended && !call->answered);
     call->status = call_status(call);
-    call->answered = true;
+    call_linger(broker, index);
     call->answer_at = 0;
     if (!call->capture) {
         call_record(broker, call);

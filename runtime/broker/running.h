@@ -26,6 +26,8 @@ struct broker;
 #define ANSWER_PATIENCE_MS 200u
 /* From asking a capture to finish to ending it by force. */
 #define CAPTURE_ABORT_MS 1000u
+/* While calls linger, how often one is looked for that can make room for them. */
+#define ROOM_RETRY_MS 100u
 /* An order that the worker's full socket did not take is given again after this long. */
 #define ORDER_RETRY_MS 20u
 
@@ -57,6 +59,9 @@ void call_forward_signal(struct broker *broker, uint32_t index, int signal);
 
 /* Ends a call: SIGTERM, later SIGKILL. Of several reasons the first counts. */
 void call_end(struct broker *broker, uint32_t index, enum call_ending why);
+
+/* Once a turn: for each call that lingers, sees to it that one in the background makes room. */
+void calls_make_room(struct broker *broker);
 
 /* When all is over and patience too: writes the exit event of every call that has none yet. */
 void calls_abandon(struct broker *broker);

@@ -12,7 +12,7 @@
 #include "runtime/broker/notice.h"
 
 /* Deadlines beside those of connections and calls: accept, pool, stop, reload, audit. */
-#define OTHER_TIMERS 8u
+#define OTHER_TIMERS 9u
 
 /* Descriptors beside those of connections and calls: standard ones, epoll, signals, the listener,
  * its lock and directory, the reserve, the manifest, notify, a reload's, the policy's paths, and a

@@ -23,6 +23,7 @@ enum timer_kind {
     TIMER_CLOSERS,    /* some may have been idle for long */
     TIMER_ORPHANS,    /* the next pass over what a killed worker left */
     TIMER_CAPTURES,   /* some copiers may have been idle for long */
+    TIMER_ROOM,       /* calls that linger want places in the background */
 };
 
 struct timer {

@@ -1,4 +1,5 @@
 """Output that is captured: to the caller and to the file, unchanged, whoever is slow or gone."""
+import fcntl
 import hashlib
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 from abilities import needs_mount
 from wire import Connection, Output, wait_for
 
+F_SETPIPE_SZ = 1031  # linux/fcntl.h; Python knows it from 3.10 on
 SH = "sh -c #script\n  allow_any = script\n"
 BOTH = SH + "  stdoutfile = $HOME/log/#$call.out\n  stderrfile = $HOME/log/#$call.err\n"
 
@@ -153,6 +155,68 @@ def test_a_caller_that_reads_loses_nothing_to_those_that_do_not(start_broker, ho
     assert event["stdout_bytes"] == 8 and "drain_timeout" not in event
     os.close(end)
     os.close(fd)
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one after another", "all at once"])
+@pytest.mark.parametrize("max_active", [1, 2])
+def test_callers_that_do_not_read_keep_no_slots(start_broker, home, max_active, at_once):
+    """More of them than there are slots and places in the background together, and no timeout."""
+    count = 2 * max_active + 3
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n",
+                          f"max_active = {max_active}\nqueue = {count}")
+    pipes = [os.pipe() for _ in range(count)]
+    connections = []
+    for _, fd in pipes:
+        connections.append(Connection(broker.socket))
+        connections[-1].send1(["sh", "-c", "head -c 100000 /dev/zero"], stdout=fd)
+        if not at_once:
+            assert connections[-1].reply().status == 0
+    if at_once:
+        assert [connection.reply().status for connection in connections] == [0] * count
+    wait_for(lambda: broker.status()["active"] == 0, "the slots to be free")
+    assert broker.status()["background"] <= max_active
+    for end, fd in pipes:
+        os.close(end)
+        os.close(fd)
+    wait_for(lambda: len(broker.events("exit")) == count, "all to be over")
+    assert sorted(event["call"] for event in broker.events("exit")) == list(range(1, count + 1))
+    for number in range(1, count + 1):
+        assert out(home, number).stat().st_size == 100000
+    for connection in connections:
+        connection.close()
+
+
+def test_room_that_is_not_there_at_once_is_looked_for_again(start_broker, home):
+    """Nothing tells the broker that a copier, at last, waits for its caller."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n", "max_active = 1\nqueue = 1")
+    waiting = f"while [ ! -e {home}/gate ]; do sleep 0.01; done"
+    much = "head -c 20000 /dev/zero"  # more than a caller's pipe holds here, less than the child's
+    pipes = [os.pipe() for _ in range(2)]
+    for _, fd in pipes:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, 4096)
+    with Connection(broker.socket) as first, Connection(broker.socket) as second, \
+            Connection(broker.socket) as third:
+        first.send1(["sh", "-c", f"echo one; {waiting}; {much}"], stdout=pipes[0][1])
+        assert os.read(pipes[0][0], 100) == b"one\n"
+        copier, = [pid for pid in broker.children() if Path(f"/proc/{pid}/comm").read_text() ==
+                   "sluice-capture\n"]
+        os.kill(copier, signal.SIGSTOP)
+        try:
+            (home / "gate").touch()
+            assert first.reply().status == 0
+            second.send1(["sh", "-c", much], stdout=pipes[1][1])
+            assert second.reply().status == 0
+            third.send1(["sh", "-c", "exit 3"])
+            wait_for(lambda: broker.status()["queued"] == 1, "the third to wait")
+            assert broker.status()["active"] == 1
+        finally:
+            os.kill(copier, signal.SIGCONT)
+        assert third.reply().status == 3
+    event = broker.wait_event("exit", call=1)
+    assert event["stdout_bytes"] == 20004 and event["drain_timeout"] is True
+    for end, fd in pipes:
+        os.close(end)
+        os.close(fd)
 
 
 def test_output_that_nobody_takes_ends_with_the_timeout(start_broker, home):
