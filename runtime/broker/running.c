@@ -99,6 +99,20 @@ void calls_make_room(struct broker *broker)
     }
 }
 
+/* Writes the `exit` event of a call that has been answered, once nothing more is captured. */
+static void call_conclude(struct broker *broker, struct call *call)
+{
+    if (call->capture && !capture_state(call->capture).ended)
+        return;
+    if (!call->recorded)
+        call_record(broker, call);
+    if (!call->capture)
+        return;
+    capture_release(broker->captures, call->capture);
+    call->capture = NULL;
+    call->finish_at = call->abort_at = 0;
+}
+
 /* Whatever is next for a call that has been answered: nothing, when all of it is over. */
 static void call_advance(struct broker *broker, uint32_t index)
 {
@@ -106,12 +120,7 @@ static void call_advance(struct broker *broker, uint32_t index)
 
     if (!call->answered)
         return;
-    if (call->capture && capture_state(call->capture).ended) {
-        call_record(broker, call);
-        capture_release(broker->captures, call->capture);
-        call->capture = NULL;
-        call->finish_at = call->abort_at = 0;
-    }
+    call_conclude(broker, call);
     if (call->worker == NONE && !call->capture) {
         call_free(broker, index);
         return;
@@ -131,13 +140,7 @@ static void call_answer(struct broker *broker, uint32_t index)
     call->status = call_status(call);
     call_linger(broker, index);
     call->answer_at = 0;
-    if (!call->capture) {
-        call_record(broker, call);
-    } else if (capture_state(call->capture).ended) {
-        call_record(broker, call);
-        capture_release(broker->captures, call->capture);
-        call->capture = NULL;
-    }
+    call_conclude(broker, call);
     uint32_t connection = call_disconnect(broker, index);
     if (connection != NONE) {
         text_start(&text, buffer, sizeof(buffer));

@@ -1,4 +1,5 @@
 """SIGHUP: the audit trail reopened, and a newer broker in the place of the old one."""
+import fcntl
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import wire
-from conftest import with_defaults
+from conftest import ROOT, with_defaults
 from wire import Connection, Output, receive_reply, wait_for
 
 OLD = "sh -c #script\n  allow_any = script\n\necho old\n"
@@ -461,6 +462,73 @@ def test_what_a_call_left_behind_ends_after_a_reload(start_broker, new, home):
     (home / "gate").touch()
     wait_for(lambda: broker.status()["background"] == 0, "the end of what was left")
     assert broker.stop() == 0
+
+
+# Says that it is fit; told to serve, it breaks what the first call in the state says of its capture,
+# and becomes $HOME/heir with that.
+BREAKER = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "runtime/broker/state.h"
+int main(int argc, char **argv)
+{
+    static char bytes[1 << 20];
+    char path[4096], number[24];
+    struct state_header header;
+    if (argc < 4 || strcmp(argv[1], "serve") != 0)
+        return 0;
+    ssize_t length = pread(atoi(argv[3]), bytes, sizeof bytes, 0);
+    memcpy(&header, bytes, sizeof header);
+    size_t call = sizeof header + header.connection_count * sizeof(struct state_connection);
+    if (length < (ssize_t)(call + sizeof(struct state_call)) || header.call_count != 1)
+        return 4;
+    memset(bytes + call + offsetof(struct state_call, capture.protocol), 0xff, 4);
+    int file = memfd_create("state", MFD_ALLOW_SEALING);
+    if (write(file, bytes, (size_t)length) != length ||
+        fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return 5;
+    snprintf(number, sizeof number, "%d", file);
+    argv[3] = number;
+    snprintf(path, sizeof path, "%s/heir", getenv("HOME"));
+    execv(path, argv);
+    return 3;
+}
+"""
+
+
+@pytest.mark.parametrize("script", ["head -c 20000 /dev/zero", "cat {home}/gate & echo x"],
+                         ids=["nothing runs any more", "a process holds the pipe"])
+def test_the_end_of_a_call_whose_capture_is_lost_is_told(start_broker, compile_rules, home, script):
+    """It has been answered, and its capture was to go on."""
+    rules = "sh -c #script\n  allow_any = script\n  stdoutfile = $HOME/log/#$call.out\n"
+    broker = start_broker(rules)
+    shutil.copy(compile_rules(with_defaults(rules + "\ntrue\n")), home / "heir")
+    (home / "breaker.c").write_text(BREAKER)
+    subprocess.run(["gcc", f"-I{ROOT}", "-o", home / "breaker", home / "breaker.c"], check=True,
+                   timeout=60)
+    os.mkfifo(home / "gate")
+    end, fd = os.pipe()
+    fcntl.fcntl(fd, 1031, 4096)  # F_SETPIPE_SZ
+    assert broker.call("sh", "-c", script.format(home=home), stdout=fd).status == 0
+    wait_for(lambda: broker.status()["background"] == 1, "the call in the background")
+    assert broker.events("exit") == []
+    install(broker, home / "breaker")
+    assert "note" not in reload(broker)
+    assert "its capture is lost" in broker.stderr()
+    event = broker.wait_event("exit", call=1)
+    assert event["status"] == 0 and event["truncated"] is True
+    if "gate" in script:
+        with open(home / "gate", "w"):
+            pass
+    wait_for(lambda: broker.status()["background"] == 0, "the call to be forgotten")
+    assert len(broker.events("exit")) == 1
+    os.close(end)
+    os.close(fd)
 
 
 # ---- signals that cross ---------------------------------------------------------------------------
