@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "runtime/broker/kind.h"
@@ -30,8 +31,11 @@
 #define PIPE_GROWN (256 * 1024)
 /* What a pipe holds unless somebody changes that: pipe(7). */
 #define PIPE_HOLDS ((size_t)64 * 1024)
-/* What a descriptor that polls writable takes without waiting: PIPE_BUF of a pipe. */
+/* What a pipe that polls writable takes without waiting: PIPE_BUF. A terminal promises nothing: it
+ * polls writable while it has room for a byte, and a longer write waits for the rest. */
 #define PATIENT_WRITE 4096u
+/* So such a write is interrupted this often, to see whether the broker wants something. */
+#define WRITE_TICK_US 100000
 /* While the other stream's copier holds the rest of the limit in its hands. */
 #define CLAIM_RETRY_MS 1
 
@@ -41,7 +45,7 @@ enum caller_kind {
     CALLER_PIPE, /* tee, never waiting */
     CALLER_SOCKET,
     CALLER_FILE,  /* a regular file or block device: writes that the disk alone delays */
-    CALLER_OTHER, /* terminals and whatever else: small writes once it polls writable */
+    CALLER_OTHER, /* terminals and whatever else: small writes once it polls writable, for a while */
 };
 
 struct copier {
@@ -69,6 +73,7 @@ struct copy {
         drain_left; /* since COPIER_DRAIN: what the pipe held then and has not been passed on */
     uint64_t finish_left;  /* the same since COPIER_FINISH */
     bool drained, stopped; /* told so: COPIER_DRAINED, COPIER_OVER_LIMIT */
+    bool waits;            /* told so, in the counters: for the caller */
 };
 
 /* ---- the broker ------------------------------------------------------------------------------ */
@@ -108,13 +113,25 @@ static void copy_wait(struct copy *copy, int descriptor, short events, int timeo
         copier_wake(copier);
 }
 
-/* The same, for room at the caller's. The broker can see that this is what is waited for. */
-static void copy_wait_for_caller(struct copy *copy)
+/* Lets the broker see whether the caller is what is waited for. */
+static void copy_show_waiting(struct copy *copy, bool waits)
 {
     uint32_t bit = (uint32_t)1 << copy->stream;
-    atomic_fetch_or(&copy->counters->waiting, bit);
+    if (waits == copy->waits)
+        return;
+    copy->waits = waits;
+    if (waits)
+        atomic_fetch_or(&copy->counters->waiting, bit);
+    else
+        atomic_fetch_and(&copy->counters->waiting, ~bit);
+}
+
+/* Waits for room at the caller's, as copy_wait does. */
+static void copy_wait_for_caller(struct copy *copy)
+{
+    copy_show_waiting(copy, true);
     copy_wait(copy, copy->caller, POLLOUT, -1);
-    atomic_fetch_and(&copy->counters->waiting, ~bit);
+    copy_show_waiting(copy, false);
 }
 
 static bool descriptor_is(int descriptor, short events)
@@ -184,6 +201,20 @@ static void caller_fail(struct copy *copy, int error)
         copier_tell(copy->copier, COPIER_CALLER_FAILED, error);
 }
 
+/* A write that comes back after WRITE_TICK_US, with what was written until then or with EINTR.
+ * Again and again, should the first tick come before the write has begun. setitimer(2). */
+static ssize_t write_for_a_while(int descriptor, const char *bytes, size_t length)
+{
+    static const struct itimerval ticking = {{0, WRITE_TICK_US}, {0, WRITE_TICK_US}}, still;
+    if (setitimer(ITIMER_REAL, &ticking, NULL) < 0)
+        return -1;
+    ssize_t written = write(descriptor, bytes, length);
+    int error = errno;
+    if (setitimer(ITIMER_REAL, &still, NULL) == 0)
+        errno = error;
+    return written;
+}
+
 /* One write to the caller, as much as it takes without waiting where that can be had. */
 static ssize_t caller_write(struct copy *copy, const char *bytes, size_t length)
 {
@@ -203,7 +234,7 @@ static ssize_t caller_write(struct copy *copy, const char *bytes, size_t length)
         errno = EAGAIN;
         return -1;
     }
-    return write(copy->caller, bytes, length < PATIENT_WRITE ? length : PATIENT_WRITE);
+    return write_for_a_while(copy->caller, bytes, length < PATIENT_WRITE ? length : PATIENT_WRITE);
 }
 
 static void copy_read_orders(struct copy *copy);
@@ -213,15 +244,19 @@ static void copy_to_caller(struct copy *copy, const char *bytes, size_t length)
     while (length > 0 && copy->kind != CALLER_GONE) {
         ssize_t written = caller_write(copy, bytes, length);
         if (written >= 0) {
+            copy_show_waiting(copy, false);
             bytes += written;
             length -= (size_t)written;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             copy_wait_for_caller(copy);
-            copy_read_orders(copy);
         } else if (errno != EINTR) {
             caller_fail(copy, errno);
+        } else if (copy->kind == CALLER_OTHER) {
+            copy_show_waiting(copy, true); /* it polled writable, and took nothing all the same */
         }
+        copy_read_orders(copy);
     }
+    copy_show_waiting(copy, false);
 }
 
 /* ---- from the child -------------------------------------------------------------------------- */
@@ -400,13 +435,30 @@ static void copier_run(struct copier *copier, const struct copier_job *job, cons
 
 /* ---- the process ----------------------------------------------------------------------------- */
 
+/* Does nothing: that there is a handler makes a write come back. */
+static void tick_take(int signal)
+{
+    (void)signal;
+}
+
+/* No signal reaches it but the tick, without SA_RESTART. */
+static int signals_prepare(void)
+{
+    const struct sigaction tick = {.sa_handler = tick_take};
+    sigset_t others;
+    sigfillset(&others);
+    sigdelset(&others, SIGALRM);
+    if (sigaction(SIGALRM, &tick, NULL) < 0)
+        return -1;
+    return sigprocmask(SIG_SETMASK, &others, NULL);
+}
+
 /* Nothing of the broker's stays: not its sockets, not its other captures' pipes, not its terminal.
  */
 static int process_prepare(int control)
 {
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (signals_prepare() < 0)
+        _exit(1);
     prctl(PR_SET_NAME, "sluice-capture");
     if (control != 3 && dup2(control, 3) < 0)
         _exit(1);

@@ -2,6 +2,7 @@
 import fcntl
 import hashlib
 import os
+import pty
 import signal
 import stat
 import threading
@@ -235,6 +236,41 @@ def test_output_that_nobody_takes_ends_with_the_timeout(start_broker, home):
     wait_for(lambda: broker.status()["background"] == 0, "the call to be forgotten")
     os.close(end)
     os.close(fd)
+
+
+# More than a terminal holds that nobody reads, less than the pipe before it does.
+LINES = "yes | head -c 60000"
+
+
+def test_a_terminal_that_nobody_reads_loses_the_file_nothing(start_broker, home):
+    """A terminal says that it can be written while a write would wait."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 4s\n")
+    end, fd = pty.openpty()
+    # What comes once the terminal is full stays in the pipe.
+    script = ("yes | head -c 20000; "
+              f"while [ $(stat -c %s {out(home)}) -lt 20000 ]; do sleep 0.01; done; "
+              "yes | head -c 40000")
+    assert broker.call("sh", "-c", script, stdout=fd).status == 0
+    event = broker.wait_event("exit", call=1)
+    assert event["stdout_bytes"] == 60000 and event["drain_timeout"] is True
+    assert "truncated" not in event
+    assert out(home).read_bytes() == b"y\n" * 30000
+    os.close(end)
+    os.close(fd)
+
+
+def test_terminals_that_nobody_reads_make_room_for_each_other(start_broker, home):
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n", "max_active = 1\nqueue = 0")
+    terminals = [pty.openpty() for _ in range(2)]
+    for _, fd in terminals:
+        assert broker.call("sh", "-c", LINES, stdout=fd).status == 0
+    # The second wants the first one's place in the background.
+    event = broker.wait_event("exit", call=1)
+    assert event["stdout_bytes"] == 60000 and "truncated" not in event
+    assert out(home).read_bytes() == b"y\n" * 30000
+    for ends in terminals:
+        for end in ends:
+            os.close(end)
 
 
 def test_a_background_process_delays_no_answer(start_broker, home):

@@ -223,14 +223,20 @@ static void check_exit(pid_t child)
     assert_int_equal(status, 0);
 }
 
-static void check_file_pattern(const char *name, size_t length)
+static void check_file_bytes(const char *name, const char *bytes, size_t length)
 {
-    char *bytes = pattern(length), *got = malloc(length + 1);
+    char *got = malloc(length + 1);
     int file = open(at(name), O_RDONLY | O_CLOEXEC);
     assert_int_equal(read_whole(file, got, length + 1), length);
     assert_memory_equal(got, bytes, length);
     close(file);
     free(got);
+}
+
+static void check_file_pattern(const char *name, size_t length)
+{
+    char *bytes = pattern(length);
+    check_file_bytes(name, bytes, length);
     free(bytes);
 }
 
@@ -379,16 +385,22 @@ static void test_dev_null(void **state)
     check_clean(capture, MUCH);
 }
 
-/* A terminal in raw mode: its two sides. */
-static void terminal_open(int *terminal, int *theirs)
+/* A terminal as it comes, which makes \r\n of each \n: its two sides. */
+static void terminal_open_cooked(int *terminal, int *theirs)
 {
-    struct termios settings;
     *theirs = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(*theirs >= 0);
     assert_int_equal(grantpt(*theirs), 0);
     assert_int_equal(unlockpt(*theirs), 0);
     *terminal = open(ptsname(*theirs), O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(*terminal >= 0);
+}
+
+/* One in raw mode. */
+static void terminal_open(int *terminal, int *theirs)
+{
+    struct termios settings;
+    terminal_open_cooked(terminal, theirs);
     assert_int_equal(tcgetattr(*terminal, &settings), 0);
     cfmakeraw(&settings);
     assert_int_equal(tcsetattr(*terminal, TCSANOW, &settings), 0);
@@ -629,6 +641,66 @@ static void test_a_caller_that_never_reads_stalls_its_own_child_alone(void **sta
     check_exit(reader);
     check_file_pattern("stuck", MUCH);
     check_clean(capture, MUCH);
+}
+
+/* Numbered lines, more than a terminal holds and less than a pipe does. */
+#define LINES 6000
+#define LINE_BYTES 8
+
+static char *lines_make(void)
+{
+    char *lines = malloc(LINES * LINE_BYTES + 1);
+    assert_non_null(lines);
+    for (int i = 0; i < LINES; i++)
+        snprintf(lines + i * LINE_BYTES, LINE_BYTES + 1, "%07d\n", i);
+    return lines;
+}
+
+/* The output of a child that has ended, on a terminal of which nobody reads. */
+static struct capture *capture_for_nobody(int *theirs, const char *lines)
+{
+    int terminal, child;
+    terminal_open_cooked(&terminal, theirs);
+    struct capture *capture = start_one("out", terminal, 0, &child);
+    close(terminal);
+    write_all(child, lines, LINES * LINE_BYTES);
+    close(child);
+    /* It polls writable while a write would wait; that it waits shows all the same. */
+    wait_until(capture_state(capture).waits_for_caller);
+    return capture;
+}
+
+static void test_a_terminal_that_nobody_reads_keeps_nothing_from_the_file(void **state)
+{
+    (void)state;
+    int theirs;
+    char *lines = lines_make();
+    struct capture *capture = capture_for_nobody(&theirs, lines);
+    assert_false(capture_state(capture).ended);
+    capture_finish(capture);
+    wait_ended(capture);
+    check_file_bytes("out", lines, LINES * LINE_BYTES);
+    check_clean(capture, LINES * LINE_BYTES);
+    close(theirs);
+    free(lines);
+}
+
+static void test_a_terminal_that_is_read_late_gets_all(void **state)
+{
+    (void)state;
+    int theirs;
+    char *lines = lines_make(), got[LINE_BYTES + 2];
+    struct capture *capture = capture_for_nobody(&theirs, lines);
+    for (int i = 0; i < LINES; i++) {
+        assert_int_equal(read_whole(theirs, got, LINE_BYTES + 1), LINE_BYTES + 1);
+        assert_memory_equal(got, lines + i * LINE_BYTES, LINE_BYTES - 1);
+        assert_memory_equal(got + LINE_BYTES - 1, "\r\n", 2);
+    }
+    wait_ended(capture);
+    check_file_bytes("out", lines, LINES * LINE_BYTES);
+    check_clean(capture, LINES * LINE_BYTES);
+    close(theirs);
+    free(lines);
 }
 
 /* ---- the end of the direct child ------------------------------------------------------------- */
@@ -1529,6 +1601,8 @@ int main(int count, char **arguments)
         TEST(test_a_caller_that_closes_while_it_is_waited_for),
         TEST(test_what_a_caller_cannot_take_is_told_and_captured),
         TEST(test_a_caller_that_never_reads_stalls_its_own_child_alone),
+        TEST(test_a_terminal_that_nobody_reads_keeps_nothing_from_the_file),
+        TEST(test_a_terminal_that_is_read_late_gets_all),
         TEST(test_a_drained_capture_goes_on_for_who_still_holds_the_pipe),
         TEST(test_copiers_that_nobody_needed_for_long_end),
         TEST(test_draining_an_idle_or_ended_stream_is_immediate),
