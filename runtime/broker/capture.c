@@ -14,6 +14,8 @@
 #include "runtime/shared/descriptors.h"
 
 #define NONE COPIERS_NONE
+/* Of one job: each kind of report comes at most once. */
+#define REPORTS_MAX 5u
 
 /* What a stream's copier has told. A stream that is not captured has ended. */
 enum stream_report { STREAM_DRAINED = 1, STREAM_ENDED = 2, STREAM_OVER_LIMIT = 4 };
@@ -188,29 +190,16 @@ void capture_finish(struct capture *capture)
     capture_order(capture, COPIER_DRAIN | COPIER_FINISH);
 }
 
-static void stream_abort(struct capture *capture, unsigned stream)
+/* Ends a stream that has not ended by itself. What its pipe held and its copier had not passed on is
+ * lost to the file, which is told: nobody can say any more whether that was nothing. */
+static void stream_abort(struct capture *capture, unsigned stream, int error)
 {
-    if (capture->reports[stream] & STREAM_ENDED)
-        return;
+    if (capture->file_error[stream] == 0)
+        capture->file_error[stream] = error;
     copiers_kill(&capture->captures->copiers, capture->copier[stream]);
     capture->dying++;
     capture->copier[stream] = NONE;
     capture->reports[stream] |= STREAM_ENDED;
-}
-
-void capture_abort(struct capture *capture)
-{
-    for (unsigned stream = 0; stream < CAPTURE_STREAMS; stream++)
-        stream_abort(capture, stream);
-}
-
-void capture_release(struct captures *captures, struct capture *capture)
-{
-    (void)captures;
-    capture_abort(capture);
-    capture->released = true;
-    if (capture->dying == 0)
-        capture_free(capture);
 }
 
 /* ---- reports --------------------------------------------------------------------------------- */
@@ -229,8 +218,7 @@ static bool report_take(struct capture *capture, uint32_t index)
     if (result != MESSAGE_RECEIVED || message.length != sizeof report ||
         report.protocol != CAPTURE_PROTOCOL) {
         /* It died (out of memory, killed by hand): what it had not passed on is lost. */
-        capture->file_error[stream] = EIO;
-        stream_abort(capture, stream);
+        stream_abort(capture, stream, EIO);
         return true;
     }
     switch (report.kind) {
@@ -260,6 +248,32 @@ static bool report_take(struct capture *capture, uint32_t index)
         return false;
     }
 }
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void capture_abort(struct capture *capture)
+{
+    for (unsigned stream = 0; stream < CAPTURE_STREAMS; stream++) {
+        /* It may have ended, and only not been heard of yet. */
+        for (unsigned taken = 0; taken < REPORTS_MAX; taken++)
+            if ((capture->reports[stream] & STREAM_ENDED) ||
+                !report_take(capture, capture->copier[stream]))
+                break;
+        if (!(capture->reports[stream] & STREAM_ENDED))
+            stream_abort(capture, stream, ECANCELED);
+    }
+}
+
+void capture_release(struct captures *captures, struct capture *capture)
+{
+    (void)captures;
+    capture_abort(capture);
+    capture->released = true;
+    if (capture->dying == 0)
+        capture_free(capture);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
 
 struct capture *captures_next(struct captures *captures)
 {

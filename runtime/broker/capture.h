@@ -98,7 +98,8 @@ void capture_drain(struct capture *capture);
  * descriptor has blocked in the kernel is killed by the next capture_abort. */
 void capture_finish(struct capture *capture);
 
-/* Ends the copiers at once. state.ended is set when this returns. */
+/* Ends the copiers at once. state.ended is set when this returns; a stream that had not ended by
+ * itself has a file_error then, ECANCELED. */
 void capture_abort(struct capture *capture);
 
 struct capture_state {
@@ -107,7 +108,9 @@ struct capture_state {
     bool ended;      /* nothing more will come; bytes are final */
     bool waits_for_caller; /* what has not ended is held up by a caller that takes nothing */
     bool over_limit; /* max_output is used up and more came; exactly that much was passed on */
-    /* errno of a failed capture write: the file is truncated there, the caller gets everything */
+    /* Why the file may lack the end of the output. errno of a failed write: the file ends there, and
+     * the caller gets everything. EIO: the copier died; ECANCELED: capture_abort ended it; neither
+     * side got what it had not passed on. */
     int file_error[CAPTURE_STREAMS];
     /* errno of a failed write to the caller, which got nothing from there on. A caller that closed
      * its end (EPIPE, ECONNRESET) is no error. */

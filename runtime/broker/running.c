@@ -245,6 +245,21 @@ static void call_kill(struct broker *broker, struct call *call)
         call->give_up_at = later_by(broker->now, GIVE_UP_MS);
 }
 
+/* What its capture file may lack, once for each call. */
+static void call_note_loss(struct broker *broker, uint32_t index)
+{
+    struct call *call = &broker->calls.table[index];
+    struct capture_state state = capture_state(call->capture);
+
+    for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
+        if (state.file_error[stream] == 0 || call->truncated)
+            continue;
+        call->truncated = true;
+        audit_capture_failed(&broker->audit, call->number, broker->calls.paths[index].path[stream],
+                             state.file_error[stream]);
+    }
+}
+
 void call_expire(struct broker *broker, uint32_t index)
 {
     struct call *call = &broker->calls.table[index];
@@ -269,8 +284,10 @@ void call_expire(struct broker *broker, uint32_t index)
         capture_finish(call->capture);
         call->abort_at = later_by(broker->now, CAPTURE_ABORT_MS);
     }
-    if (take_due(&call->abort_at, broker->now) && call->capture)
+    if (take_due(&call->abort_at, broker->now) && call->capture) {
         capture_abort(call->capture);
+        call_note_loss(broker, index);
+    }
     call_schedule(broker, call);
     if (take_due(&call->answer_at, broker->now))
         call_answer(broker, index);
@@ -362,14 +379,8 @@ void call_capture_changed(struct broker *broker, uint32_t index)
 
     if (!call->capture)
         return;
+    call_note_loss(broker, index);
     struct capture_state state = capture_state(call->capture);
-    for (int stream = 0; stream < CAPTURE_STREAMS; stream++) {
-        if (state.file_error[stream] == 0 || call->truncated)
-            continue;
-        call->truncated = true;
-        audit_capture_failed(&broker->audit, call->number, broker->calls.paths[index].path[stream],
-                             state.file_error[stream]);
-    }
     if (state.over_limit && !call->over_limit) {
         call->over_limit = true;
         call_end(broker, index, ENDING_OUTPUT);

@@ -131,6 +131,31 @@ def test_the_answer_does_not_wait_for_a_caller_that_does_not_read(start_broker, 
     os.close(fd)
 
 
+def copiers(broker):
+    return [pid for pid in broker.children() if Path(f"/proc/{pid}/comm").read_text() ==
+            "sluice-capture\n"]
+
+
+def test_what_a_copier_takes_with_it_is_told(start_broker, home):
+    """One that cannot obey, here a stopped one, is killed in the end."""
+    broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 500ms\n")
+    with Output() as stdout, Connection(broker.socket) as connection:
+        connection.send1(["sh", "-c", f"echo one; while [ ! -e {home}/gate ]; do sleep 0.01; done; "
+                          "echo two"], stdout=stdout)
+        assert os.read(stdout.end, 100) == b"one\n"
+        copier, = copiers(broker)
+        os.kill(copier, signal.SIGSTOP)
+        (home / "gate").touch()
+        connection.reply()
+    event = broker.wait_event("exit", call=1)
+    assert event["truncated"] is True and event["drain_timeout"] is True
+    assert event["stdout_bytes"] == 4
+    assert out(home).read_bytes() == b"one\n"
+    unhealthy = broker.wait_event("unhealthy")
+    assert str(out(home)) in unhealthy["reason"]
+    wait_for(lambda: broker.call("sh", "-c", "exit 3").status == 3, "service again")
+
+
 def test_a_caller_that_reads_loses_nothing_to_those_that_do_not(start_broker, home):
     """A copier that a busy machine does not let run makes its call look as if its caller did not read."""
     broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n", "max_active = 1\nqueue = 0")
@@ -140,8 +165,7 @@ def test_a_caller_that_reads_loses_nothing_to_those_that_do_not(start_broker, ho
         reader.send1(["sh", "-c", f"echo one; {waiting}; echo two"], stdout=stdout)
         stdout.close_writer()
         assert os.read(stdout.end, 100) == b"one\n"
-        copier, = [pid for pid in broker.children() if Path(f"/proc/{pid}/comm").read_text() ==
-                   "sluice-capture\n"]
+        copier, = copiers(broker)
         os.kill(copier, signal.SIGSTOP)
         try:
             (home / "gate").touch()

@@ -857,6 +857,9 @@ static void test_aborting_is_immediate(void **state)
     capture_abort(capture);
     assert_true(capture_state(capture).ended);
     assert_int_equal(capture_state(capture).bytes[CAPTURE_STDOUT], 3);
+    /* What could be lost to the file is told. */
+    assert_int_equal(capture_state(capture).file_error[CAPTURE_STDOUT], ECANCELED);
+    assert_int_equal(capture_state(capture).file_error[CAPTURE_STDERR], 0);
     capture_release(captures, capture);
     close(child);
     close(ends[0]);
@@ -868,6 +871,22 @@ static void test_aborting_is_immediate(void **state)
         close(both[1]);
         capture_release(captures, capture);
     }
+}
+
+static void test_aborting_what_has_ended_loses_nothing(void **state)
+{
+    (void)state;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC), child;
+    struct capture *capture = start_one("out", null, 0, &child);
+    close(null);
+    write_all(child, "abc", 3);
+    close(child);
+    /* It has told of its end, and nobody has listened yet. */
+    struct pollfd told = {.fd = captures_descriptor(captures), .events = POLLIN};
+    assert_int_equal(poll(&told, 1, PATIENCE_MS), 1);
+    capture_abort(capture);
+    check_file("out", "abc");
+    check_clean(capture, 3);
 }
 
 /* ---- the limit ------------------------------------------------------------------------------- */
@@ -1610,6 +1629,7 @@ int main(int count, char **arguments)
         TEST(test_draining_ends_while_a_background_process_goes_on_writing),
         TEST(test_finishing_keeps_what_the_pipe_holds_though_nobody_reads),
         TEST(test_aborting_is_immediate),
+        TEST(test_aborting_what_has_ended_loses_nothing),
         TEST(test_the_limit_is_exact),
         TEST(test_the_limit_itself_is_allowed),
         TEST(test_both_streams_share_the_limit),
