@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <linux/sockios.h> /* SIOCOUTQ */
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "runtime/broker/broker.h"
 #include "runtime/broker/kind.h"
 #include "runtime/shared/descriptors.h"
+#include "runtime/shared/hurry.h"
 #include "runtime/shared/io.h"
 
 /* ---- the processes --------------------------------------------------------------------------- */
@@ -40,31 +40,6 @@ struct done {
     int32_t length;
     char bytes[CLOSER_FRAME_BYTES];
 };
-
-static void alarm_ignore(int signal)
-{
-    (void)signal;
-}
-
-/* A signal that does nothing but end a wait that signals end. */
-static void alarm_prepare(void)
-{
-    struct sigaction action = {.sa_handler = alarm_ignore};
-    sigset_t alarm;
-
-    sigaction(SIGALRM, &action, NULL);
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    sigprocmask(SIG_UNBLOCK, &alarm, NULL);
-}
-
-void closers_hurry(bool hurry)
-{
-    const struct timeval each = {.tv_usec = hurry ? CLOSER_LINGER_US : 0};
-    const struct itimerval often = {.it_interval = each, .it_value = each};
-
-    setitimer(ITIMER_REAL, &often, NULL);
-}
 
 /* Writes to a pipe whose O_NONBLOCK belongs to the caller: through a pipe of our own, since
  * splice(2) can be told not to wait for either side. What does not fit is not for anybody. */
@@ -98,7 +73,7 @@ static int32_t frame_read(int descriptor, char bytes[static CLOSER_FRAME_BYTES])
 
 static void job_do(const struct job *job, struct done *done)
 {
-    closers_hurry(true);
+    hurry(true);
     if (job->reads) {
         done->length = frame_read(job->descriptor, done->bytes);
     } else {
@@ -106,7 +81,7 @@ static void job_do(const struct job *job, struct done *done)
             pipe_answer(job->descriptor, job->bytes, job->length);
         close(job->descriptor);
     }
-    closers_hurry(false);
+    hurry(false);
 }
 
 static _Noreturn void closer_serve(int control, pid_t broker)
@@ -148,7 +123,7 @@ void closers_begin(struct closers *closers)
     for (uint32_t i = 0; i < CLOSERS_MAX; i++)
         closers->table[i] = (struct closer){.ours = -1, .theirs = -1};
     timer_describe(&closers->timer, TIMER_CLOSERS, 0);
-    alarm_prepare();
+    hurry_prepare();
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -283,11 +258,11 @@ static void closers_divide(struct broker *broker, int *descriptors, size_t count
         }
         /* Whoever has it may have closed it by now. */
         if (kind == KIND_SOCKET && !hurries)
-            closers_hurry(hurries = true);
+            hurry(hurries = true);
         descriptor_close(&descriptors[i]);
     }
     if (hurries)
-        closers_hurry(false);
+        hurry(false);
     if (closers->backlog_count > 0)
         backlog_serve(broker);
 }

@@ -7,11 +7,10 @@
  * caller may close its own copy once it has sent one. So what may wait is closed by a **closer**: a
  * small process that shares this one's table of descriptors
  * (clone(2), CLONE_FILES), so that its close is ours. Each has one descriptor to close at a time, so
- * that none waits behind another. A call's descriptors are closed here once they have been given on:
- * then they are not the last, whatever the caller does, but for files whose every close may wait.
+ * that none waits behind another. A call's descriptors are closed here once they have been given on, and
+ * before anybody takes them (release.h): so these are never the last, but files may wait at every close.
  *
- * A close that waits for SO_LINGER is cut short by a signal (inet_release, sk_stream_wait_close): a
- * closer is never kept by it. An answer on a caller's pipe is written by a closer as well, and frames on a
+ * A close that waits for SO_LINGER is cut short (hurry.h): a closer is never kept by it. An answer on a caller's pipe is written by a closer as well, and frames on a
  * caller's `reply` are read by one: splice(2) and recvmsg(2) wait for locks that whoever shares the open
  * file can keep.
  *
@@ -56,8 +55,6 @@ struct broker;
 #define CLOSER_RETRY_MS 100u
 /* The longest frame that may come on a `reply`, and one byte more: SIGNAL. */
 #define CLOSER_FRAME_BYTES 17
-/* How long SO_LINGER may keep a close. */
-#define CLOSER_LINGER_US 2000
 /* Descriptors that wait for a closer. There are few: none is accepted while there are any, but calls
  * that had been admitted bring theirs. Beyond that they are closed here. */
 #define CLOSER_BACKLOG_MAX 4096u
@@ -104,10 +101,6 @@ void closers_answer(struct broker *broker, int *pipe, const char *bytes, size_t 
 /* Has a frame read from a connection whose open file a caller may have too, and may keep locked (a read
  * into memory that is not there). connection_take_frame gets it. False: no closer is there. */
 bool closers_read(struct broker *broker, uint32_t connection);
-
-/* While `hurry`: a close, or what recvmsg(2) has to drop, is not kept by SO_LINGER for longer than
- * CLOSER_LINGER_US. For moments. setitimer(2). */
-void closers_hurry(bool hurry);
 
 /* Whether no descriptor may be accepted from a caller now. */
 bool closers_are_exhausted(const struct broker *broker);

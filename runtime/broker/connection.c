@@ -17,6 +17,7 @@
 #include "runtime/broker/notice.h"
 #include "runtime/broker/state.h"
 #include "runtime/shared/descriptors.h"
+#include "runtime/shared/hurry.h"
 #include "runtime/shared/wire.h"
 
 /* Connections taken in one turn of the loop. */
@@ -157,10 +158,10 @@ static struct audit_peer peer_read(int descriptor)
 static enum message_result message_receive_briefly(int descriptor, struct message *message)
 {
     if (message->refuse)
-        closers_hurry(true);
+        hurry(true);
     enum message_result result = message_receive(descriptor, message);
     if (message->refuse)
-        closers_hurry(false);
+        hurry(false);
     return result;
 }
 

@@ -240,10 +240,13 @@ static void start_run(struct start *start)
         .grants = start->opening.grants,
         .grant_access = start->opening.grant_access,
         .grant_count = start->opening.grant_count,
+        .held = true,
     };
-    int result = worker_run(pool_worker(broker, call->worker), broker->policy, &order);
+    struct worker *worker = pool_worker(broker, call->worker);
+    int result = worker_run(worker, broker->policy, &order);
     if (result == 0) {
         closers_take_given(broker, start->caller, WIRE_STANDARD_DESCRIPTORS);
+        worker_release(worker);
         return;
     }
     call->stage = result == -E2BIG ? STAGE_EXEC : STAGE_INTERNAL;

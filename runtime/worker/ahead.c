@@ -13,6 +13,7 @@
 
 #include "runtime/shared/descriptors.h"
 #include "runtime/worker/kernel_call.h"
+#include "runtime/worker/release.h"
 #include "runtime/worker/supervise.h"
 
 bool ahead_is_possible(const struct spawn *spawn)
@@ -87,6 +88,7 @@ static void child_take(struct ahead *ahead, int descriptors[DESCRIPTORS_MAX])
                             .msg_controllen = sizeof room.bytes};
     size_t wanted = 4u + ahead->ask.has_directory;
 
+    release_await(&ahead->memory->held);
     child_say(ahead, AHEAD_TAKES);
     long length = child_receive(ahead, &header, MSG_CMSG_CLOEXEC);
     if (length < 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/shared/descriptors.h"
+#include "runtime/shared/hurry.h"
 #include "runtime/worker/setup.h"
 
 #define CALL_CLOSE_RANGE 436 /* Linux 5.9; one number on every architecture */
@@ -137,6 +138,7 @@ int prelude_signals(void)
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    hurry_prepare();
     int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     return signals < 0 ? -errno : signals;
 }

@@ -32,6 +32,7 @@ struct worker_ask {
 
 /* The memory that both share, at most WORKER_MEMORY_BYTES. */
 struct worker_memory {
+    uint32_t held; /* release.h */
     struct file_identity executable;
     char text[]; /* `bytes` of it, see above */
 };

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "runtime/shared/descriptors.h"
+#include "runtime/shared/hurry.h"
 #include "runtime/shared/io.h"
 #include "runtime/worker/ahead.h"
 #include "runtime/worker/apply.h"
@@ -37,6 +38,7 @@
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
 #include "runtime/worker/protocol.h"
+#include "runtime/worker/release.h"
 #include "runtime/worker/setup.h"
 #include "runtime/worker/spawn.h"
 #include "runtime/worker/supervise.h"
@@ -361,6 +363,7 @@ static bool ask_take(struct serving *serving)
                               .capacity = sizeof ask,
                               .descriptors = descriptors,
                               .wanted = ASK_DESCRIPTORS_MAX};
+    release_await(&serving->ahead.memory->held);
     enum message_result result = message_receive(serving->ahead.asks, &message);
     bool understood = ask.protocol == WORKER_PROTOCOL && message.length == sizeof ask &&
                       ask.kind == ASK_CALL;
@@ -379,7 +382,10 @@ static bool ask_take(struct serving *serving)
     case MESSAGE_RECEIVED:
         if (understood)
             call_take(serving, &ask, &message);
+        /* The call may be over already, and nobody else have them any more. */
+        hurry(true);
         descriptors_close(descriptors, message.count);
+        hurry(false);
         return understood;
     case MESSAGE_END:
         serving->asks_ended = true;

@@ -18,6 +18,7 @@
 #include "runtime/worker/capabilities.h"
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/protocol.h"
+#include "runtime/worker/release.h"
 #include "runtime/worker/serve.h"
 
 #ifndef CLONE_PIDFD
@@ -207,15 +208,24 @@ int worker_run(struct worker *worker, const struct policy *policy, const struct 
         ask.grant_access[i] = call->grant_access[i];
     }
     int status = pack_call(worker->memory, call, &ask.bytes);
+    if (call->held)
+        release_hold(&worker->memory->held);
     if (status == 0)
         status = ask_send(worker->asks, &ask, descriptors, count);
-    if (status < 0)
+    if (status < 0) {
+        worker_release(worker);
         return status;
+    }
     worker->busy = true;
     worker->call = call->call;
     worker->calls++;
     worker->bytes = ask.bytes;
     return 0;
+}
+
+void worker_release(struct worker *worker)
+{
+    release_do(&worker->memory->held);
 }
 
 int worker_order(struct worker *worker, enum worker_order order, int signal)

@@ -81,6 +81,7 @@ struct worker_call {
     const uint8_t *grant_access; /* enum policy_access each */
     uint32_t grant_count;
     bool tells_start;      /* report STARTED: who has no use for it saves waking up */
+    bool held;             /* nobody takes its descriptors until worker_release (release.h) */
 };
 
 /* For each call, in this order: STARTED if asked for, ENDED, IDLE; or FAILED, IDLE. */
@@ -133,6 +134,9 @@ int worker_start(const struct policy *policy, uint32_t confinement,
  * (the worker is gone), -EAGAIN (no room in the socket: cannot happen while it is idle, but say so
  * rather than block), or what sendmsg says. */
 int worker_run(struct worker *worker, const struct policy *policy, const struct worker_call *call);
+
+/* The descriptors of a call that was `held` have been closed, as far as they were the broker's. */
+void worker_release(struct worker *worker);
 
 /* Takes one report: 1 with `*report` filled, 0 when there is none now, -1 when the worker is gone
  * (its end of the socket is closed, or it sent what is not a report): a call it had is lost, and its

@@ -479,12 +479,19 @@ def test_a_lingering_socket_of_a_call_delays_nobody(start_broker, lingering, hom
     broker = start_broker(SH)
     held, connection = lingering(), Connection(broker.socket)
     with Stopped(broker):
-        connection.send1(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.01; done; exit 3"],
+        connection.send2(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.01; done; exit 3"],
                          stdin=held.socket.fileno())
         held.sent()
     serves_quickly(broker, 2)
     (home / "gate").touch()
     assert connection.reply().status == 3
+    # Nor the call itself, whose program may end before its worker has closed what it was given.
+    for _ in range(10):
+        held = lingering()
+        connection.send2(["sh", "-c", "exit 3"], stdin=held.socket.fileno())
+        held.sent()
+        assert connection.reply().status == 3
+    connection.close()
     serves_quickly(broker, 2)
     assert broker.stop() == 0
 

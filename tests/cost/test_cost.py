@@ -35,6 +35,8 @@ CHILD = {"recvmsg": 2, "rt_sigpending": 1, "setpgid": 1, "prctl": 1, "getppid": 
 LIMITS = {"prlimit64": 5}  # the limit on descriptors among them
 NAMES = {"newfstatat": "fstat", "ppoll": "poll", "dup3": "dup2", "epoll_wait": "epoll_pwait",
          "open": "openat"}
+# Whoever takes a call waits for the broker to have let go of it (runtime/worker/release.h), which it mostly
+# has by then, but not under a tracer: a futex at either side may come or not.
 # A process that is woken twice for what mostly comes at once, or interrupted: at most so much more.
 SLACK = 0.5
 
@@ -45,6 +47,8 @@ def expect(spent, **allowed):
         calls = by_role.setdefault(role, {})
         calls[NAMES.get(name, name)] = calls.get(NAMES.get(name, name), 0) + count
     shown = "\n".join(f"{role}: {calls}" for role, calls in sorted(by_role.items()))
+    for calls in by_role.values():
+        assert calls.pop("futex", 0) <= 1 + SLACK, shown
     for role, calls in by_role.items():
         more = {name: count for name, count in calls.items()
                 if count > allowed[role].get(name, 0) + SLACK}

@@ -4,6 +4,9 @@
 
 #include "tests/unit/worker_fixture.h"
 
+#include "runtime/worker/protocol.h"
+#include "runtime/worker/release.h"
+
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -119,6 +122,29 @@ static void it_gets_what_the_call_brings(void **state)
     silent_call(&f, &silent, SHELL("echo ${COLOUR:-none}; echo $0 $*; ps -o pgid= -p $$ | tr -d ' ' | "
                                    "grep -qx $$ && echo own group"));
     assert_string_equal(f.output, "none\n/bin/sh\nown group\n");
+    fixture_end(&f);
+}
+
+/* First the worker takes a call, then the children that wait. */
+static void nobody_takes_what_the_broker_has_not_let_go(void **state)
+{
+    const struct fixture_call held = {.silent = true, .held = true};
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    for (int i = 0; i < 3; i++) {
+        uint32_t *word = &f.worker.memory->held;
+        assert_int_equal(fixture_begin(&f, &held, ARGV("/bin/true")), 0);
+        for (int looks = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) != RELEASE_AWAITED; looks++) {
+            assert_true(looks < PATIENCE_MS);
+            pause_shortly();
+        }
+        worker_release(&f.worker);
+        assert_int_equal(fixture_report(&f).kind, REPORT_ENDED);
+        assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+        waiting_child(&f, 0);
+    }
     fixture_end(&f);
 }
 
@@ -434,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_runs_in_the_child_that_waited),
         cmocka_unit_test(it_gets_what_the_call_brings),
+        cmocka_unit_test(nobody_takes_what_the_broker_has_not_let_go),
         cmocka_unit_test(a_program_that_cannot_run_is_told),
         cmocka_unit_test(a_script_runs_too),
         cmocka_unit_test(a_call_that_needs_more_goes_the_workers_way),

@@ -145,6 +145,7 @@ struct fixture_call {
     const uint8_t *grant_access;
     uint32_t grant_count;
     bool silent; /* no STARTED is asked for */
+    bool held;   /* until worker_release */
     struct file_identity identity; /* of the executable */
 };
 
@@ -195,6 +196,7 @@ static int fixture_begin(struct fixture *fixture, const struct fixture_call *ext
         .grant_access = extra->grant_access,
         .grant_count = extra->grant_count,
         .tells_start = !extra->silent,
+        .held = extra->held,
     };
     int status = worker_run(&fixture->worker, &fixture->policy, &call);
     close(ends[1]);
