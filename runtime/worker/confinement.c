@@ -217,6 +217,18 @@ static void layer_thin(struct preparing *preparing)
         preparing_tell(preparing, CONFINEMENT_ERROR, "fs_: ", strerror(-status), NULL);
 }
 
+/* Each list is bounded while it is made; a worker has room for so many of all of them. */
+static void objects_bound(struct preparing *preparing)
+{
+    const struct confinement_setup *setup = preparing->setup;
+    size_t count = setup->grants.count + setup->libraries.count + setup->writable.count +
+                   setup->hidden.count + setup->guarded.count;
+    if (count > SETUP_OBJECTS_MAX)
+        preparing_tell(preparing, CONFINEMENT_ERROR,
+                       "fs_read, fs_exec, fs_write, fs_deny and protect together: ",
+                       objects_failure(-E2BIG), NULL);
+}
+
 /* What layer_thin will want to know takes a third of the time that the prober needs. */
 static void paths_prepare(struct preparing *preparing)
 {
@@ -340,6 +352,7 @@ struct confinement_setup *confinement_prepare(const struct policy *policy, uint3
     protect_prepare(&preparing);
     layer_neutral(&preparing);
     layer_thin(&preparing);
+    objects_bound(&preparing);
     limits_tell(&preparing);
     kill_tell(&preparing);
     if (preparing.refused) {

@@ -190,8 +190,8 @@ static void deny_prepare(struct preparing *preparing, const char *path)
                            NULL);
     }
     if (status < 0)
-        preparing_tell(preparing, CONFINEMENT_ERROR, "fs_deny: ", path, ": ", strerror(-status),
-                       NULL);
+        preparing_tell(preparing, CONFINEMENT_ERROR, "fs_deny: ", path, ": ",
+                       objects_failure(status), NULL);
 }
 
 void denies_prepare(struct preparing *preparing)

@@ -165,7 +165,8 @@ static bool grant_add(struct preparing *preparing, struct setup_objects *objects
                            " does not exist: skipped, until the next start", NULL);
         return false;
     }
-    preparing_tell(preparing, CONFINEMENT_ERROR, key, ": ", path, ": ", strerror(-status), NULL);
+    preparing_tell(preparing, CONFINEMENT_ERROR, key, ": ", path, ": ", objects_failure(status),
+                   NULL);
     return false;
 }
 

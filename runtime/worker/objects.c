@@ -13,6 +13,16 @@
 #include "runtime/shared/descriptors.h"
 #include "runtime/shared/io.h"
 
+#define TEXT_OF(number) #number
+#define TEXT_OF_VALUE(macro) TEXT_OF(macro)
+
+const char *objects_failure(int status)
+{
+    if (status == -E2BIG)
+        return "more than " TEXT_OF_VALUE(SETUP_OBJECTS_MAX) " files and directories";
+    return strerror(-status);
+}
+
 static struct setup_object *objects_grow(struct setup_objects *objects)
 {
     if (objects->count == objects->capacity) {

@@ -6,6 +6,9 @@
 
 #include "runtime/worker/setup.h"
 
+/* What a failure of these means, in words: strerror(3), but for the limit, which is told with its number. */
+const char *objects_failure(int status);
+
 /* Opens `path` (following symlinks) and adds it with `rights`, reduced to what a file can have if it
  * is none that is listed. Returns 0 or a negative errno; -E2BIG: SETUP_OBJECTS_MAX are reached. */
 int objects_add(struct setup_objects *objects, const char *path, uint64_t rights);

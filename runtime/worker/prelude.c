@@ -45,10 +45,20 @@ static int by_number(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static size_t collect(const struct setup_objects *objects, int *kept, size_t count)
+/* Every descriptor of the setup, up to SETUP_OBJECTS_MAX, into `kept`. Returns how many, or -E2BIG: one
+ * that is left out would be closed, and its number soon be another file's, which would be granted then. */
+static int collect(const struct confinement_setup *setup, int *kept)
 {
-    for (size_t i = 0; i < objects->count && count < SETUP_OBJECTS_MAX; i++)
-        kept[count++] = objects->all[i].descriptor;
+    const struct setup_objects *const lists[] = {&setup->grants, &setup->libraries, &setup->writable,
+                                                 &setup->hidden, &setup->guarded};
+    int count = 0;
+
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
+        for (size_t i = 0; i < lists[list]->count; i++) {
+            if (count == SETUP_OBJECTS_MAX)
+                return -E2BIG;
+            kept[count++] = lists[list]->all[i].descriptor;
+        }
     return count;
 }
 
@@ -56,13 +66,11 @@ int prelude_descriptors(const struct confinement_setup *setup, int control, int 
                         const int *also, size_t also_count)
 {
     int kept[SETUP_OBJECTS_MAX + 2 + PRELUDE_ALSO_MAX];
-    size_t count = 0;
+    int collected = collect(setup, kept);
+    if (collected < 0)
+        return collected;
+    size_t count = (size_t)collected;
 
-    count = collect(&setup->grants, kept, count);
-    count = collect(&setup->libraries, kept, count);
-    count = collect(&setup->writable, kept, count);
-    count = collect(&setup->hidden, kept, count);
-    count = collect(&setup->guarded, kept, count);
     kept[count++] = control;
     kept[count++] = asks;
     for (size_t i = 0; i < also_count && i < PRELUDE_ALSO_MAX; i++)

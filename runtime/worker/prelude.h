@@ -10,7 +10,8 @@
 struct confinement_setup;
 
 /* Closes every descriptor but the two sockets, those of `also` (-1: none; at most PRELUDE_ALSO_MAX) and
- * the setup's own; 0, 1 and 2 become /dev/null. Returns 0 or a negative errno. */
+ * the setup's own; 0, 1 and 2 become /dev/null. Returns 0 or a negative errno;
+ * -E2BIG: the setup has more than SETUP_OBJECTS_MAX, and nothing was closed. */
 #define PRELUDE_ALSO_MAX 8
 int prelude_descriptors(const struct confinement_setup *setup, int control, int asks,
                         const int *also, size_t also_count);

@@ -65,7 +65,7 @@ static void guard_add(struct search *search, int directory, const char *path, co
                        " is a symbolic link, which cannot be protected", NULL);
     else
         preparing_tell(preparing, CONFINEMENT_ERROR, "protect: ", path, "/", name, ": ",
-                       strerror(-status), NULL);
+                       objects_failure(status), NULL);
 }
 
 /* A name that does not exist, to be looked for after calls. */

@@ -22,7 +22,8 @@ struct setup_object {
     bool of_set; /* of a named set: shared by everybody, nobody's workspace */
 };
 
-/* Objects of one confinement, all lists together. */
+/* Objects of one confinement, all lists together: confinement_prepare refuses more, because a worker keeps
+ * the descriptors of no more. */
 #define SETUP_OBJECTS_MAX 4096
 
 struct setup_objects {
