@@ -187,7 +187,8 @@ static _Noreturn void probe_child(unsigned long flags, const struct confinement_
     unsigned found = flags & CLONE_NEWUSER ? (unsigned)PROBED_USER : (unsigned)PROBED_PRIVILEGED;
     if ((flags & CLONE_NEWNS) && mounts_probe() == 0)
         found |= PROBED_MOUNT;
-    if ((flags & CLONE_NEWPID) && mounts_probe_proc() == 0)
+    /* Only where the mounts are this child's own by now: else its /proc would be everybody's. */
+    if ((flags & CLONE_NEWPID) && (found & PROBED_MOUNT) && mounts_probe_proc() == 0)
         found |= PROBED_PROC;
     char byte = (char)found;
     struct iovec part = {.iov_base = &byte, .iov_len = 1};

@@ -2,6 +2,8 @@
 and said; the rest holds all the same."""
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ import abilities
 import wire
 from conftest import broker_tests
 
+REFUSE = Path(__file__).resolve().parent / "refuse.py"
 # Root of a container as most are: in no position to mount or to make a namespace.
 CONTAINER = ("unshare", "--user", "--map-root-user", "sh", "-c",
              "echo 0 > /proc/sys/user/max_user_namespaces && "
@@ -90,6 +93,24 @@ def test_what_needs_no_namespace_holds_in_a_container(contained, home):
     assert (reply.status, output) == (0, b"600\nheld\nPermissionError\n")
     reply, output = broker.output("sh", "-c", "setsid sleep 300 & sleep 300")
     assert (reply.status, output) == (wire.TIMEOUT, b"")
+
+
+# In namespaces of its own, whose mounts are shared as those of a host are.
+SHARED = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "shared")
+LOOK = 'grep " /proc" /proc/self/mountinfo | sort; "$@"; grep " /proc" /proc/self/mountinfo | sort'
+
+
+@pytest.mark.parametrize("refused", ["mount", "mount_setattr"])
+def test_without_mounts_of_its_own_a_pid_namespace_is_not_had(compile_rules, home, refused):
+    """Its /proc would be mounted for everybody, or its programs would see everybody's."""
+    binary = compile_rules(broker_tests.with_defaults("true\n  isolate = pid\n"))
+    done = subprocess.run([*SHARED, "sh", "-c", LOOK, "sh", sys.executable, REFUSE, refused, binary,
+                           "check-host"], env={**os.environ, "HOME": str(home)},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          check=False)
+    mounts = [line for line in done.stdout.splitlines() if " /proc" in line and " - " in line]
+    assert mounts and mounts[:len(mounts) // 2] == mounts[len(mounts) // 2:], done.stdout
+    assert "missing: true: isolate: a pid namespace cannot have its own /proc here" in done.stdout
 
 
 def test_abilities_are_what_they_say():
