@@ -252,6 +252,20 @@ uint32_t pool_adopt(struct broker *broker, pid_t pid, int pidfd, int control, ui
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+/* A worker whose own set-up failed. One that has been given a call meanwhile answers that, and ends. */
+static void worker_is_unfit(struct broker *broker, uint32_t index, int failure)
+{
+    struct pool_entry *entry = &broker->pool.table[index];
+
+    if (!entry->idle) {
+        entry->retired = true;
+        return;
+    }
+    notice("a worker for %s could not set itself up: %s",
+           broker->policy->confinements[entry->worker.confinement]->name, strerror(failure));
+    pool_drop(broker, index);
+}
+
 bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
 {
     struct pool_entry *entry = &broker->pool.table[index];
@@ -269,6 +283,10 @@ bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
             if (call != NONE)
                 call_lose_worker(broker, call);
             return false;
+        }
+        if (report.kind == REPORT_UNFIT) {
+            worker_is_unfit(broker, index, report.error);
+            continue;
         }
         if (report.kind == REPORT_IDLE)
             worker_become_idle(broker, index);

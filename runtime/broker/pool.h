@@ -35,7 +35,7 @@ struct broker;
 struct pool_entry {
     struct worker worker;
     bool used, idle;
-    bool retired; /* ends once it is idle: from before a reload */
+    bool retired; /* ends once it is idle: from before a reload, or unfit */
     uint32_t generation;
     uint32_t call; /* that it runs; NONE */
     uint32_t next; /* idle ones of the same confinement, the last used first; or free entries */

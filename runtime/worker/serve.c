@@ -584,6 +584,9 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
     if (status == 0)
         status = confinement_enter(setup, broker, &serving->tree, &serving->directory_lost);
     serving->failed = -status;
+    /* What failed may be a shortage, and long over when a call comes: so not only then. */
+    if (status < 0)
+        tell(serving, (struct worker_report){.kind = REPORT_UNFIT, .error = -status}, false);
     serving->ahead.spawn.worker = serving->tree.self;
     serving->ahead.needs_directory = serving->directory_lost != 0;
     serving->goes_ahead = status == 0 && ahead_is_possible(&serving->ahead.spawn);

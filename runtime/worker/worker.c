@@ -267,7 +267,7 @@ int worker_receive(struct worker *worker, struct worker_report *report)
     if (result == MESSAGE_NONE)
         return 0;
     if (result != MESSAGE_RECEIVED || message.length != sizeof telling || message.count != 0 ||
-        telling.protocol != WORKER_PROTOCOL || telling.report.kind > REPORT_IDLE)
+        telling.protocol != WORKER_PROTOCOL || telling.report.kind > REPORT_UNFIT)
         return -1;
     if (telling.report.kind == REPORT_IDLE) {
         worker_idle(worker, report);

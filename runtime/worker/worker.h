@@ -84,12 +84,14 @@ struct worker_call {
     bool held;             /* nobody takes its descriptors until worker_release (release.h) */
 };
 
-/* For each call, in this order: STARTED if asked for, ENDED, IDLE; or FAILED, IDLE. */
+/* For each call, in this order: STARTED if asked for, ENDED, IDLE; or FAILED, IDLE. Of no call: UNFIT. */
 enum worker_report_kind {
     REPORT_STARTED, /* the child runs: `pid` */
     REPORT_FAILED,  /* nothing ran: `error` (errno) at `stage` */
     REPORT_ENDED,   /* the direct child ended: `status` (waitpid form), usage */
     REPORT_IDLE,    /* nothing of the call is left; the worker can take the next */
+    REPORT_UNFIT,   /* the worker's own set-up failed: `error` (errno). One that is idle is of no use; of
+                     * one that was given a call meanwhile, that call's FAILED follows */
 };
 
 /* Where a call failed before exec succeeded. */
@@ -124,7 +126,8 @@ enum worker_order {
 /* Forks a worker for policy.confinements[confinement]. `setup` is what confinement_prepare made of
  * it. Fills `*worker` (owned by the caller until worker_close) and returns 0, or a negative errno
  * with nothing left behind. Does not wait for the worker's own set-up: a call may follow at once; if
- * that set-up fails, the first call is answered REPORT_FAILED at STAGE_CONFINE and the worker ends.
+ * that set-up fails, the worker says so (REPORT_UNFIT), the first call is answered REPORT_FAILED at
+ * STAGE_CONFINE, and the worker ends.
  * The broker must have no other thread. Both structures must live as long as the process. */
 int worker_start(const struct policy *policy, uint32_t confinement,
                  const struct confinement_setup *setup, struct worker *worker);

@@ -95,6 +95,36 @@ def test_what_needs_no_namespace_holds_in_a_container(contained, home):
     assert (reply.status, output) == (wire.TIMEOUT, b"")
 
 
+# One network namespace, and more once the file "enough" is there.
+SHORT = ("unshare", "--user", "--map-root-user", "sh", "-c", """
+    limit=/proc/sys/user/max_net_namespaces
+    echo 1 > $limit || exit 1
+    ( ( while [ -d "$HOME" ] && [ ! -e "$HOME/enough" ]; do sleep 0.05; done
+        echo 100 > $limit; : > "$HOME/changed" ) & )
+    exec "$@" """, "sh")
+
+
+@needs_root_of_its_own
+def test_a_worker_that_a_shortage_hit_answers_no_call_when_it_is_over(compile_rules, home):
+    binary = compile_rules(broker_tests.with_defaults(SHELL + "  net = none\n"))
+    broker = broker_tests.Broker(binary, home, wrapper=SHORT)
+    try:
+        first = wire.Connection(broker.socket)
+        first.send2(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.05; done; exit 3"])
+        # the one that is made ahead of the next call
+        wire.wait_for(lambda: "a worker for sh could not set itself up: No space left on device" in
+                      broker.stderr(), "the worker's word: " + broker.stderr())
+        assert broker.call("sh", "-c", "exit 4").status == wire.CONFINE
+        (home / "enough").touch()
+        wire.wait_for((home / "changed").exists, "the end of the shortage")
+        assert broker.call("sh", "-c", "exit 5").status == 5
+        (home / "gate").touch()
+        assert first.reply().status == 3
+        first.close()
+    finally:
+        broker.kill()
+
+
 # In namespaces of its own, whose mounts are shared as those of a host are.
 SHARED = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "shared")
 LOOK = 'grep " /proc" /proc/self/mountinfo | sort; "$@"; grep " /proc" /proc/self/mountinfo | sort'

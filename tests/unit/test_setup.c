@@ -1,9 +1,11 @@
-/* What confinement_prepare makes of paths, and what a worker keeps of it: no object that was granted is
- * left out in silence, because its number would soon be another file's. */
+/* What confinement_prepare makes of paths, what a worker keeps of it, and what a worker says that cannot
+ * set itself up. No object that was granted is left out in silence, because its number would soon be
+ * another file's. */
 #define _GNU_SOURCE 1
 
 #include "tests/unit/worker_fixture.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "runtime/worker/prelude.h"
@@ -122,11 +124,37 @@ static void a_worker_keeps_all_or_does_not_start(void **state)
     close(null);
 }
 
+/* ---- a set-up that fails ----------------------------------------------------------------------- */
+
+static void a_worker_says_at_once_that_its_set_up_failed(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    if (!f.host.user_namespaces) {
+        fixture_end(&f);
+        skip();
+    }
+    assert_true(fixture_prepare(&f));
+    f.setup->namespaces = CLONE_NEWUSER | CLONE_VFORK; /* unshare(2) knows no such namespace */
+    fixture_start(&f);
+    struct worker_report report = fixture_report(&f);
+    assert_int_equal(report.kind, REPORT_UNFIT);
+    assert_int_equal(report.error, EINVAL);
+    assert_false(f.worker.busy);
+    report = fixture_run(&f, NULL, ARGV("/bin/true"));
+    assert_int_equal(report.kind, REPORT_FAILED);
+    assert_int_equal(report.stage, STAGE_CONFINE);
+    assert_int_equal(report.error, EINVAL);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_than_a_worker_keeps_is_refused),
         cmocka_unit_test(a_worker_keeps_all_or_does_not_start),
+        cmocka_unit_test(a_worker_says_at_once_that_its_set_up_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
