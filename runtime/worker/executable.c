@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -57,7 +58,7 @@ static int reopen_for_reading(int descriptor, int *file)
     text_start(&text, path, sizeof path);
     text_append(&text, "/proc/self/fd/");
     text_append_signed(&text, descriptor);
-    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     return *file < 0 && is_passing(errno) ? -errno : 0;
 }
 
@@ -110,10 +111,17 @@ static int needs_follow(struct executable_needs *needs, int *current)
 {
     char line[SCRIPT_LINE_BYTES + 1], path[PATH_MAX];
     cleanup_fd int file = -1;
-    int object;
+    struct stat kind;
+    int executable = *current, object;
 
-    int status = reopen_for_reading(*current, &file);
     *current = -1;
+    if (fstat(executable, &kind) < 0)
+        return -errno;
+    /* A script may name anything as its interpreter: to open a device or a pipe does something, and exec
+     * takes neither. */
+    if (!S_ISREG(kind.st_mode))
+        return 0;
+    int status = reopen_for_reading(executable, &file);
     if (status == 0 && file < 0) {
         needs->dynamic = true;
         for (size_t i = 0; status == 0 && i < sizeof known_loaders / sizeof *known_loaders; i++)

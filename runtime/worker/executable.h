@@ -21,7 +21,7 @@ struct executable_needs {
 };
 
 /* Follows the file behind `executable` (O_PATH is enough). What cannot be read or does not exist is
- * left out: exec will say so better. 0, or a negative errno with nothing open when there was no room
+ * left out: exec will say so better. Opens nothing but regular files. 0, or a negative errno with nothing open when there was no room
  * to look (EMFILE, ENOMEM, ...): what was found then must not be taken for all. */
 int executable_needs_find(int executable, struct executable_needs *needs);
 void executable_needs_close(struct executable_needs *needs);
