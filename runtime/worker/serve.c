@@ -34,6 +34,7 @@
 #include "runtime/worker/apply.h"
 #include "runtime/worker/ask.h"
 #include "runtime/worker/cgroup.h"
+#include "runtime/worker/early.h"
 #include "runtime/worker/limits.h"
 #include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
@@ -50,14 +51,6 @@
 /* While something that was sent SIGKILL is not gone yet: an uninterruptible process takes its time. */
 #define KILL_AGAIN_MIN_MS 1u
 #define KILL_AGAIN_MAX_MS 100u
-
-/* Orders about a call that has not been seen yet: they come over another socket than the call. */
-#define EARLY_LOOK_MS 1
-struct early {
-    uint64_t call; /* 0: there are none */
-    uint64_t signals; /* bit N: signal N */
-    bool kill_group, kill_tree;
-};
 
 struct serving {
     const struct policy *policy;
@@ -282,20 +275,6 @@ static void call_begin(struct serving *serving, const struct worker_ask *ask, in
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void order_keep(struct serving *serving, const struct worker_ask *ask)
-{
-    struct early *early = &serving->early;
-
-    if (early->call != ask->call)
-        *early = (struct early){.call = ask->call};
-    if (ask->kind == ASK_SIGNAL && ask->signal > 0 && ask->signal < 64)
-        early->signals |= (uint64_t)1 << ask->signal;
-    else if (ask->kind == ASK_KILL_GROUP)
-        early->kill_group = true;
-    else if (ask->kind == ASK_KILL_TREE)
-        early->kill_tree = true;
-}
-
 /* An order about a call that has ended does nothing. The broker gives none about a call that it has not
  * given, and one call at a time: while none runs, an order about another than the last one is about
  * the one that comes. */
@@ -304,7 +283,7 @@ static void order_take(struct serving *serving, const struct worker_ask *ask)
     bool is_current = ask->call == 0 || ask->call == serving->call;
 
     if (!serving->running && !is_current)
-        order_keep(serving, ask);
+        early_keep(&serving->early, ask);
     if (!serving->running || !is_current)
         return;
     if (ask->kind == ASK_SIGNAL)
@@ -450,11 +429,11 @@ static void ahead_tend(struct serving *serving, bool may_have_ended)
 }
 
 /* Nobody waits for the next call, and a child could. The first call of a worker is its own to take,
- * so that there is a ruleset for those that follow. */
+ * so that there is a ruleset for those that follow; and one that its child has left, so that it runs. */
 static bool wants_child_ahead(const struct serving *serving)
 {
     return serving->goes_ahead && !serving->running && serving->ahead.pid == 0 &&
-           !serving->asks_ended && !serving->broker_gone &&
+           !serving->asks_ended && !serving->broker_gone && serving->early.call == 0 &&
            rulesets_are_ready(&serving->rulesets, serving->setup);
 }
 
@@ -540,6 +519,8 @@ static _Noreturn void serve(struct serving *serving)
             ask_take(serving);
         if (count > 0 && events[CONTROL].revents)
             control_take(serving);
+        if (!serving->running)
+            early_tend(&serving->early, &serving->ahead, serving->call);
         if (serving->running && serving->killing && !child_changed)
             call_tend(serving);
     }

@@ -4,12 +4,14 @@
 
 #include "tests/unit/worker_fixture.h"
 
-#include "runtime/worker/protocol.h"
-#include "runtime/worker/release.h"
-
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+#include "runtime/worker/protocol.h"
+#include "runtime/worker/release.h"
 
 /* No STARTED is asked for: that is the broker's way, and what a waiting child can take. */
 static const struct fixture_call silent = {.silent = true};
@@ -336,6 +338,121 @@ static void a_signal_while_it_waits_is_not_the_calls(void **state)
     fixture_end(&f);
 }
 
+static void child_stop(pid_t child)
+{
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    while (process_state(child) != 'T')
+        pause_shortly();
+}
+
+/* Orders something, and waits until the worker has read it. */
+static void order_give(struct fixture *f, enum worker_order order, int signal)
+{
+    int unread;
+    assert_int_equal(worker_order(&f->worker, order, signal), 0);
+    do {
+        pause_shortly();
+        assert_int_equal(ioctl(f->worker.control, SIOCOUTQ, &unread), 0);
+    } while (unread > 0);
+}
+
+/* How often the worker has gone to sleep. */
+static long worker_sleeps(const struct fixture *f)
+{
+    static const char field[] = "\nvoluntary_ctxt_switches:";
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)f->worker.pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    ssize_t length = read(file, text, sizeof text - 1);
+    assert_true(length > 0);
+    close(file);
+    text[length] = '\0';
+    const char *at = strstr(text, field);
+    assert_non_null(at);
+    return strtol(at + strlen(field), NULL, 10);
+}
+
+/* Whether it comes to rest: for a tenth of a second nothing wakes it. */
+static bool worker_rests(const struct fixture *f)
+{
+    for (int tries = 0; tries < 50; tries++) {
+        long before = worker_sleeps(f);
+        usleep(100000);
+        if (worker_sleeps(f) == before)
+            return true;
+    }
+    return false;
+}
+
+/* A call that fails has no use for what was ordered about it, and is not waited for any more. */
+static void orders_end_with_a_call_that_fails(void **state)
+{
+    char path[] = "/tmp/sluice-ahead-XXXXXX";
+    struct fixture f;
+    (void)state;
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, "\1\2\3\4", 4), 4);
+    assert_int_equal(fchmod(file, 0755), 0);
+    close(file);
+    fixture_make(&f);
+    fixture_start(&f);
+    pid_t waiting = waiting_child(&f, 0);
+    child_stop(waiting);
+    const struct fixture_call telling = {.path = path}; /* asks for STARTED: the worker takes it */
+    assert_int_equal(fixture_begin(&f, &telling, ARGV(path)), 0);
+    order_give(&f, ORDER_SIGNAL, SIGTERM);
+    assert_int_equal(kill(waiting, SIGCONT), 0);
+    assert_int_equal(fixture_report(&f).kind, REPORT_FAILED);
+    assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+    waiting_child(&f, waiting);
+    assert_true(worker_rests(&f));
+    unlink(path);
+    fixture_end(&f);
+}
+
+/* An order that comes for a call of long ago is about none that comes. */
+static void orders_for_a_call_of_long_ago_are_forgotten(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    silent_call(&f, &silent, ARGV("/bin/true"));
+    silent_call(&f, &silent, ARGV("/bin/true"));
+    pid_t waiting = waiting_child(&f, 0);
+    struct worker late = f.worker;
+    late.busy = true;
+    late.call = 1;
+    assert_int_equal(worker_order(&late, ORDER_KILL_TREE, 0), 0);
+    assert_true(worker_rests(&f));
+    assert_int_equal(silent_call(&f, &silent, ARGV("/bin/true")).pid, waiting);
+    fixture_end(&f);
+}
+
+/* Somebody has stopped the child that waits: what was ordered is done all the same. */
+static void orders_do_not_wait_for_a_child_that_is_stopped(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    fixture_start(&f);
+    pid_t waiting = waiting_child(&f, 0);
+    child_stop(waiting);
+    assert_int_equal(fixture_begin(&f, &silent, ARGV("/bin/sleep", "1000")), 0);
+    assert_int_equal(worker_order(&f.worker, ORDER_KILL_TREE, 0), 0);
+    struct worker_report report = fixture_report(&f);
+    assert_int_equal(report.kind, REPORT_ENDED);
+    assert_true(WIFSIGNALED(report.status));
+    assert_int_equal(WTERMSIG(report.status), SIGKILL);
+    assert_int_not_equal(report.pid, waiting);
+    assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
+    waiting_child(&f, waiting); /* and one waits again */
+    assert_int_equal(silent_call(&f, &silent, ARGV("/bin/true")).kind, REPORT_ENDED);
+    fixture_end(&f);
+}
+
 /* An order that is read before the call it is about: the call is not there yet, or not looked at. */
 static void orders_wait_for_their_call(void **state)
 {
@@ -351,19 +468,14 @@ static void orders_wait_for_their_call(void **state)
     fixture_start(&f);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         pid_t waiting = waiting_child(&f, 0);
-        assert_int_equal(kill(waiting, SIGSTOP), 0);
-        while (process_state(waiting) != 'T')
-            pause_shortly();
+        child_stop(waiting);
         assert_int_equal(fixture_begin(&f, &silent, ARGV("/bin/sleep", "1000")), 0);
-        assert_int_equal(worker_order(&f.worker, cases[i].order, cases[i].signal), 0);
-        for (int looks = 0; looks < 20; looks++) /* long enough for the worker to have read it */
-            pause_shortly();
+        order_give(&f, cases[i].order, cases[i].signal);
         assert_int_equal(kill(waiting, SIGCONT), 0);
         struct worker_report report = fixture_report(&f);
         assert_int_equal(report.kind, REPORT_ENDED);
         assert_true(WIFSIGNALED(report.status));
         assert_int_equal(WTERMSIG(report.status), cases[i].ends_by);
-        assert_int_equal(report.pid, waiting);
         assert_int_equal(fixture_report(&f).kind, REPORT_IDLE);
     }
     /* What was ordered about one does nothing to the next. */
@@ -470,6 +582,9 @@ int main(void)
         cmocka_unit_test(a_call_outlives_the_child_it_was_for),
         cmocka_unit_test(a_signal_while_it_waits_is_not_the_calls),
         cmocka_unit_test(orders_wait_for_their_call),
+        cmocka_unit_test(orders_end_with_a_call_that_fails),
+        cmocka_unit_test(orders_for_a_call_of_long_ago_are_forgotten),
+        cmocka_unit_test(orders_do_not_wait_for_a_child_that_is_stopped),
         cmocka_unit_test(too_few_descriptors_fail_one_call),
         cmocka_unit_test(limits_are_the_calls),
         cmocka_unit_test(nobody_waits_once_the_worker_has_gone),
