@@ -46,6 +46,15 @@ static pid_t process_clone(unsigned long namespaces, int *pidfd)
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
+/* A worker that nobody is to have. */
+static void process_end(pid_t pid, int *pidfd)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    descriptor_close(pidfd);
+}
+
 /* The same, with the capabilities that the broker has kept for this alone (own.c). */
 static pid_t process_fork(const struct confinement_setup *setup, int *pidfd)
 {
@@ -59,13 +68,10 @@ static pid_t process_fork(const struct confinement_setup *setup, int *pidfd)
     pid_t pid = process_clone(namespaces_at_birth(setup), pidfd);
     if (pid != 0 && !was_raised)
         status = capabilities_lower(needed);
-    if (pid > 0 && status < 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        descriptor_close(pidfd);
-        return status;
-    }
-    return pid;
+    if (pid > 0 && status < 0)
+        process_end(pid, pidfd);
+    /* Whatever came of the clone: a broker that cannot give its privileges up again says so. */
+    return pid != 0 && status < 0 ? status : pid;
 }
 
 int worker_start(const struct policy *policy, uint32_t confinement,
@@ -101,9 +107,7 @@ int worker_start(const struct policy *policy, uint32_t confinement,
     /* A later worker has no business with this one's calls. */
     if (madvise(memory, WORKER_MEMORY_BYTES, MADV_DONTFORK) < 0) {
         status = -errno;
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        descriptor_close(&pidfd);
+        process_end(pid, &pidfd);
         munmap(memory, WORKER_MEMORY_BYTES);
         return status;
     }
