@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
@@ -36,7 +35,7 @@ static _Noreturn void opener_serve(int control, pid_t broker, const struct openi
     prctl(PR_SET_NAME, "sluice-opener");
     /* Should it hang, it must not keep the broker's sockets open. */
     if (getppid() != broker || (control != 3 && dup2(control, 3) < 0) ||
-        syscall(SYS_close_range, 4u, ~0u, 0u) < 0)
+        descriptors_close_range(4, ~0u) < 0)
         _exit(1);
     opening_make(order, &opening);
     if (opening.directory >= 0)

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <linux/close_range.h>
 #include <unistd.h>
 
 #include "runtime/broker/broker.h"
@@ -58,17 +56,22 @@ static void tell_operator(void *context, uint32_t confinement, enum confinement_
 }
 
 /* Descriptors that whoever started the broker left open are nobody's business here. */
-static void inherited_close(const struct broker *broker, unsigned activated)
+static int inherited_close(const struct broker *broker, unsigned activated, struct failure *failure)
 {
     unsigned from = LISTENER_FIRST + activated;
     int keep = broker->options.ready_descriptor;
+    int status = 0;
 
     if (keep >= 0 && (unsigned)keep >= from) {
-        if ((unsigned)keep > from)
-            syscall(SYS_close_range, from, (unsigned)keep - 1, 0);
+        status = descriptors_close_range(from, (unsigned)keep - 1);
         from = (unsigned)keep + 1;
     }
-    syscall(SYS_close_range, from, ~0u, 0);
+    if (status == 0)
+        status = descriptors_close_range(from, ~0u);
+    if (status < 0)
+        return failure_set(failure, -status, "what was left open for it cannot be closed: %s",
+                           strerror(-status));
+    return 0;
 }
 
 static int listener_make(struct broker *broker, unsigned activated, struct host_report *report,
@@ -134,8 +137,8 @@ static int parts_make(struct broker *broker, char *const *variables, const struc
     uint32_t inherited = state ? state->header.call_count : 0;
     unsigned activated = state ? 0 : listener_activated();
 
-    if (!state)
-        inherited_close(broker, activated);
+    if (!state && inherited_close(broker, activated, failure) < 0)
+        return -1;
     text_start(&broker->missing, broker->missing_text, sizeof(broker->missing_text));
     host_prepare(broker, variables, &report);
     host_check_self(broker, &report);
@@ -191,7 +194,9 @@ static int server_resume(struct broker *broker, char *const *variables, struct f
         reload_go_back(broker, &state, failure->text);
         return -1;
     }
-    syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+    int status = descriptors_close_range_at_exec(3, ~0u);
+    if (status < 0)
+        notice("descriptors of the old broker stay open at the next reload: %s", strerror(-status));
     restore_all(broker, &state);
     loop_reap(broker);
     pool_warm(broker);

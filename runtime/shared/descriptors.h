@@ -33,6 +33,14 @@ int descriptor_steal(int *descriptor);
 /* Closes each of `count` descriptors and sets it to -1. */
 void descriptors_close(int *descriptors, size_t count);
 
+/* Closes every descriptor from `first` to `last`. Where there is no close_range(2), or who made this
+ * container did not know it and has it refused, those that /proc/self/fd lists, one by one. Returns 0 or
+ * a negative errno: then some are still open. */
+int descriptors_close_range(unsigned first, unsigned last);
+
+/* The same, at the next exec. */
+int descriptors_close_range_at_exec(unsigned first, unsigned last);
+
 /* Makes reads and writes of a descriptor that this process opened itself return at once. Never for
  * one that came from a caller. Returns 0 or a negative errno (fcntl(2)). */
 int descriptor_set_nonblocking(int descriptor);

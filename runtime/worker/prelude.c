@@ -17,27 +17,8 @@
 #include "runtime/shared/hurry.h"
 #include "runtime/worker/setup.h"
 
-#define CALL_CLOSE_RANGE 436 /* Linux 5.9; one number on every architecture */
 #define SIGNALS 64
 #define SIGNAL_ACTION_BYTES 64 /* more than struct sigaction of the kernel on any architecture */
-
-/* Closes first..last. */
-static int range_close(unsigned first, unsigned last)
-{
-    if (first > last)
-        return 0;
-    if (syscall(CALL_CLOSE_RANGE, first, last, 0) == 0)
-        return 0;
-    if (errno != ENOSYS)
-        return -errno;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    for (unsigned descriptor = first; descriptor <= last && descriptor < limit.rlim_max;
-         descriptor++)
-        close((int)descriptor);
-    return 0;
-}
 
 static int by_number(const void *left, const void *right)
 {
@@ -82,12 +63,12 @@ int prelude_descriptors(const struct confinement_setup *setup, int control, int 
     for (size_t i = 0; i < count; i++) {
         if (kept[i] < 3)
             return -EBADF;
-        int status = (unsigned)kept[i] > next ? range_close(next, (unsigned)kept[i] - 1) : 0;
+        int status = descriptors_close_range(next, (unsigned)kept[i] - 1);
         if (status < 0)
             return status;
         next = (unsigned)kept[i] + 1;
     }
-    int status = range_close(next, UINT_MAX);
+    int status = descriptors_close_range(next, UINT_MAX);
     if (status < 0)
         return status;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -143,6 +143,25 @@ def test_without_mounts_of_its_own_a_pid_namespace_is_not_had(compile_rules, hom
     assert "missing: true: isolate: a pid namespace cannot have its own /proc here" in done.stdout
 
 
+def test_a_host_that_refuses_close_range(compile_rules, home):
+    """What was left open for the broker is closed all the same, and workers serve."""
+    binary = compile_rules(broker_tests.with_defaults(SHELL + "  cwd = $HOME\n"))
+    read, write = os.pipe()
+    broker = broker_tests.Broker(binary, home, wrapper=(sys.executable, REFUSE, "close_range"),
+                                 pass_fds=[write])
+    try:
+        os.close(write)
+        assert wire.is_readable(read, wire.PATIENCE) and os.read(read, 1) == b""  # nobody has it
+        for _ in range(2):
+            reply, output = broker.output("sh", "-c", "ls /proc/self/fd; pwd")
+            assert (reply.status, output) == (0, f"0\n1\n2\n3\n{home}\n".encode())
+            broker.signal(1)  # and after a reload
+            wire.wait_for(lambda: broker.events("reload"), "the reload")
+    finally:
+        broker.kill()
+        os.close(read)
+
+
 def test_abilities_are_what_they_say():
     """Where this runs there are user namespaces, so that nothing of them may be skipped."""
     assert abilities.can_isolate()

@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +24,7 @@
 #include <cmocka.h>
 
 #include "runtime/shared/descriptors.h"
+
 
 static size_t descriptors_open(void)
 {
@@ -424,6 +428,72 @@ static void fills_the_standard_descriptors(void **state)
     }
 }
 
+#define CLOSE_RANGE 436
+
+/* From now on close_range(2) fails with `error` in this process. */
+static bool close_range_refuse(unsigned error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLOSE_RANGE, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool is_open(int descriptor)
+{
+    return fcntl(descriptor, F_GETFD) >= 0;
+}
+
+/* The exit status of a child that closes ranges: 0 if exactly what is in one was closed. */
+static int range_child(unsigned error)
+{
+    enum { FIRST = 40, LAST = 700 }; /* more than one reading of the list */
+    int null = open("/dev/null", O_RDONLY);
+    struct rlimit room;
+    if (error != 0 && !close_range_refuse(error))
+        return 2;
+    if (getrlimit(RLIMIT_NOFILE, &room) < 0 || room.rlim_cur <= LAST)
+        return 2;
+    for (int i = FIRST - 1; i <= LAST; i++)
+        if (dup2(null, i) != i)
+            return 3;
+    if (descriptors_close_range_at_exec(FIRST, FIRST + 9) != 0)
+        return 4;
+    for (int i = FIRST - 1; i <= LAST; i++)
+        if (fcntl(i, F_GETFD) != (i >= FIRST && i <= FIRST + 9 ? FD_CLOEXEC : 0))
+            return 5;
+    if (descriptors_close_range(FIRST, LAST - 1) != 0)
+        return 6;
+    for (int i = FIRST; i < LAST; i++)
+        if (is_open(i))
+            return 7;
+    if (!is_open(FIRST - 1) || !is_open(LAST) || descriptors_close_range(LAST + 1, LAST) != 0)
+        return 8;
+    return descriptors_close_range(LAST, ~0u) == 0 && !is_open(LAST) ? 0 : 9;
+}
+
+static void closes_a_range_whatever_the_host_refuses(void **state)
+{
+    static const unsigned errors[] = {0, ENOSYS, EPERM};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(range_child(errors[i]));
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 2)
+            skip();
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_make, fixture_end)
 
 int main(void)
@@ -445,6 +515,7 @@ int main(void)
         TEST(sends_on_a_stream_too),
         TEST(sets_its_own_descriptor_nonblocking),
         TEST(fills_the_standard_descriptors),
+        TEST(closes_a_range_whatever_the_host_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
