@@ -239,8 +239,10 @@ static unsigned probe_answer(struct confinement_host *host)
     descriptor_close(&host->probe);
     if (result != MESSAGE_RECEIVED || message.length != 1)
         return 0;
-    descriptor_close(&host->network);
-    host->network = network;
+    if (network >= 0) { /* a second answer may bring none */
+        descriptor_close(&host->network);
+        host->network = network;
+    }
     return (unsigned char)byte;
 }
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include "runtime/worker/namespaces.h"
 #include "runtime/worker/prelude.h"
 #include "runtime/worker/setup.h"
 
@@ -149,12 +150,34 @@ static void a_worker_says_at_once_that_its_set_up_failed(void **state)
     fixture_end(&f);
 }
 
+/* ---- what is tried beforehand ------------------------------------------------------------------- */
+
+static void a_second_trial_leaves_the_network_of_the_first(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_make(&f);
+    confinement_host_release(&f.host);
+    f.confinement.net_none = true;
+    f.confinement.isolate = ISOLATE_USER; /* tried by itself */
+    confinement_host_begin(&f.host, &f.policy);
+    namespaces_probe_end(&f.host);
+    namespaces_probe_reap(&f.host);
+    if (!f.host.privileged_namespaces) {
+        fixture_end(&f);
+        skip();
+    }
+    assert_true(f.host.network >= 0);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_than_a_worker_keeps_is_refused),
         cmocka_unit_test(a_worker_keeps_all_or_does_not_start),
         cmocka_unit_test(a_worker_says_at_once_that_its_set_up_failed),
+        cmocka_unit_test(a_second_trial_leaves_the_network_of_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
