@@ -96,25 +96,31 @@ static void namespaces_prepare(struct preparing *preparing)
     const struct policy_confinement *confinement = preparing->setup->confinement;
     const struct confinement_host *host = preparing->host;
     struct confinement_setup *setup = preparing->setup;
-    bool possible = host->user_namespaces || host->privileged_namespaces;
+    const bool inside = (confinement->isolate & ISOLATE_USER) && host->user_namespaces;
+    const bool possible = host->user_namespaces || host->privileged_namespaces;
+    const bool mounts = inside ? host->user_mounts : host->mount_namespaces;
+    const bool own_proc = inside ? host->user_proc : host->own_proc;
     unsigned long flags = namespaces_asked(confinement);
 
-    if (confinement->isolate != 0 && !possible)
+    if ((confinement->isolate != 0 && !possible) ||
+        ((confinement->isolate & ISOLATE_USER) && !inside)) {
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "isolate: this host allows no user namespaces", NULL);
-    if ((confinement->isolate & ISOLATE_MOUNT) && possible && !host->mount_namespaces)
+        flags &= ~(unsigned long)CLONE_NEWUSER;
+    }
+    if ((confinement->isolate & ISOLATE_MOUNT) && possible && !mounts)
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "isolate: mounts cannot be changed in a namespace here", NULL);
-    if ((confinement->isolate & ISOLATE_PID) && possible && !host->own_proc) {
+    if ((confinement->isolate & ISOLATE_PID) && possible && !own_proc) {
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "isolate: a pid namespace cannot have its own /proc here", NULL);
         struct policy_confinement without = *confinement;
         without.isolate &= ~ISOLATE_PID;
-        flags = namespaces_asked(&without);
+        flags &= namespaces_asked(&without);
     }
     if (confinement->metadata == METADATA_WITHIN && confinement->confines_files) {
-        setup->mounts_read_only = host->mount_namespaces;
-        setup->supervises = !host->mount_namespaces && host->supervision;
+        setup->mounts_read_only = mounts;
+        setup->supervises = !mounts && host->supervision;
         if (setup->supervises)
             preparing_tell(preparing, CONFINEMENT_NOTE,
                            "metadata = within: mounts cannot be changed in a namespace here; the"
@@ -126,10 +132,10 @@ static void namespaces_prepare(struct preparing *preparing)
                            " calls cannot be supervised (metadata = deny or allow needs neither)",
                            NULL);
     }
-    if (namespaces_guard(confinement) && !host->mount_namespaces)
+    if (namespaces_guard(confinement) && !mounts)
         preparing_tell(preparing, CONFINEMENT_MISSING,
                        "protect: mounts cannot be changed in a namespace here", NULL);
-    if (!host->mount_namespaces)
+    if (!mounts)
         flags &= ~(unsigned long)CLONE_NEWNS;
     if (flags != 0 && !host->privileged_namespaces)
         flags |= CLONE_NEWUSER;

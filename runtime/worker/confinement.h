@@ -29,6 +29,7 @@ struct confinement_host {
     bool privileged_namespaces; /* ... and has CAP_SYS_ADMIN, so that it needs none for the others */
     bool mount_namespaces;     /* mounts can be changed in one of those */
     bool own_proc;             /* ... and a pid namespace with them can have its own /proc */
+    bool user_mounts, user_proc; /* the same inside a user namespace, where `isolate` asks for one */
     bool process_list;         /* /proc tells a process's children: kill = tree needs it */
     int cgroup;                /* descriptor of a cgroup v2 that is ours to divide, or -1 */
     bool cgroup_memory, cgroup_processes; /* its controllers */

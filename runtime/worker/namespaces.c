@@ -266,16 +266,21 @@ void namespaces_probe_end(struct confinement_host *host)
 
     if (flags == 0)
         return;
-    unsigned found = probe_answer(host);
+    unsigned found = probe_answer(host), inside = found;
+    /* What is possible outside may be refused inside a user namespace, and the other way round. */
     if (host->privileged && (found == 0 || (flags & CLONE_NEWUSER))) {
-        probe_start(host, found == 0 ? flags | CLONE_NEWUSER : CLONE_NEWUSER);
-        found |= probe_answer(host);
+        probe_start(host, flags | CLONE_NEWUSER);
+        inside = probe_answer(host);
+        if (found == 0)
+            found = inside;
     }
     host->probed = 0;
-    host->user_namespaces = found & PROBED_USER;
+    host->user_namespaces = inside & PROBED_USER;
     host->privileged_namespaces = found & PROBED_PRIVILEGED;
     host->mount_namespaces = found & PROBED_MOUNT;
     host->own_proc = found & PROBED_PROC;
+    host->user_mounts = inside & PROBED_MOUNT;
+    host->user_proc = inside & PROBED_PROC;
     /* A group with somebody in it cannot be divided: cgroups(7). */
     if (host->cgroup >= 0)
         namespaces_probe_reap(host);

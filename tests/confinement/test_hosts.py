@@ -143,6 +143,34 @@ def test_without_mounts_of_its_own_a_pid_namespace_is_not_had(compile_rules, hom
     assert "missing: true: isolate: a pid namespace cannot have its own /proc here" in done.stdout
 
 
+# With part of /proc covered, as it is in most containers, no user namespace has a /proc of its own: one
+# would show what is covered (mount_namespaces(7)). Who needs no user namespace is not kept from it.
+COVERED = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$@"', "sh")
+OWN_PROC = ("--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc")
+
+
+def covered(*command):
+    return subprocess.run([*COVERED, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def test_what_a_user_namespace_may_is_not_what_its_maker_may(compile_rules, home):
+    if not covered("unshare", *OWN_PROC) or covered("unshare", "--user", "--map-root-user", *OWN_PROC):
+        pytest.skip("to who runs this, both are the same")
+    binary = compile_rules(broker_tests.with_defaults(
+        "cat /proc/net/dev\n  isolate = user, pid\n\ncat /proc/self/stat\n  isolate = pid\n",
+        "confine = best-effort"))
+    broker = broker_tests.Broker(binary, home, wrapper=COVERED)
+    try:
+        assert broker.output("cat", "/proc/net/dev")[0].status == 0
+        reply, output = broker.output("cat", "/proc/self/stat")
+        assert reply.status == 0 and int(output.split()[0]) < 100  # numbered anew
+        (missing,) = [line for line in broker.stderr().splitlines() if "missing:" in line]
+        assert "isolate: a pid namespace cannot have its own /proc here" in missing
+    finally:
+        broker.kill()
+
+
 def test_a_host_that_refuses_close_range(compile_rules, home):
     """What was left open for the broker is closed all the same, and workers serve."""
     binary = compile_rules(broker_tests.with_defaults(SHELL + "  cwd = $HOME\n"))
