@@ -288,6 +288,11 @@ bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
             worker_is_unfit(broker, index, report.error);
             continue;
         }
+        if (entry->idle) { /* it has nothing to report: whoever it is by now, it gets no call */
+            notice("worker %d reports without a call", (int)entry->worker.pid);
+            pool_drop(broker, index);
+            return false;
+        }
         if (report.kind == REPORT_IDLE)
             worker_become_idle(broker, index);
         if (call != NONE)
