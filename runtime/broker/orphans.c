@@ -17,6 +17,7 @@ void orphans_begin(struct broker *broker, int children)
     struct orphans *orphans = &broker->orphans;
 
     timer_describe(&orphans->timer, TIMER_ORPHANS, 0);
+    orphans->held = children >= 0;
     orphans->children =
         children >= 0 ? children : open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     if (orphans->children < 0)
@@ -35,8 +36,8 @@ static bool is_our_own(const struct broker *broker, pid_t child)
 
 static bool is_spared(const struct orphans *orphans, pid_t child)
 {
-    for (uint32_t i = 0; i < orphans->spared_count; i++)
-        if (orphans->spared[i] == child)
+    for (uint32_t i = 0; i < orphans->saved.spared_count; i++)
+        if (orphans->saved.spared[i] == child)
             return true;
     return false;
 }
@@ -48,12 +49,12 @@ static bool child_treat(struct broker *broker, pid_t child)
 
     if (child <= 1 || is_our_own(broker, child) || is_spared(orphans, child))
         return false;
-    if (orphans->kill) {
+    if (orphans->saved.sweep == SWEEP_KILL) {
         kill(child, SIGKILL);
         return true;
     }
-    if (orphans->spared_count < ORPHANS_SPARED_MAX)
-        orphans->spared[orphans->spared_count++] = child;
+    if (orphans->saved.spared_count < ORPHANS_SPARED_MAX)
+        orphans->saved.spared[orphans->saved.spared_count++] = child;
     return false;
 }
 
@@ -88,28 +89,55 @@ void orphans_expire(struct broker *broker)
 
     orphans->quiet = killed == 0 ? orphans->quiet + 1 : 0;
     if (killed < 0 || orphans->quiet >= ORPHANS_QUIET_PASSES ||
-        ++orphans->passes >= ORPHANS_PASSES_MAX)
+        ++orphans->passes >= ORPHANS_PASSES_MAX) {
+        orphans->saved.sweep = SWEEP_NONE;
         return;
+    }
     timer_arm(&broker->timers, &orphans->timer, broker->now + ORPHANS_SWEEP_MS);
 }
 
 void orphans_sweep(struct broker *broker, bool kill_tree)
 {
     struct orphans *orphans = &broker->orphans;
+    uint32_t sweep = kill_tree ? SWEEP_KILL : SWEEP_SPARE;
 
     if (orphans->children < 0)
         return;
+    if (orphans->saved.sweep < sweep)
+        orphans->saved.sweep = sweep;
+    if (orphans->held)
+        return;
     /* What an earlier loss left is told apart from what this one leaves by being looked at now. */
-    orphans->kill = kill_tree;
     orphans->passes = orphans->quiet = 0;
     orphans_expire(broker);
+}
+
+bool orphans_are_sound(const struct orphans_saved *saved)
+{
+    if (saved->sweep > SWEEP_KILL || saved->spared_count > ORPHANS_SPARED_MAX)
+        return false;
+    for (uint32_t i = 0; i < saved->spared_count; i++)
+        if (saved->spared[i] <= 1)
+            return false;
+    return true;
+}
+
+void orphans_restore(struct broker *broker, const struct orphans_saved *saved)
+{
+    struct orphans *orphans = &broker->orphans;
+    uint32_t since = orphans->saved.sweep;
+
+    orphans->saved = *saved;
+    orphans->held = false;
+    if (since != SWEEP_NONE || saved->sweep != SWEEP_NONE)
+        orphans_sweep(broker, since == SWEEP_KILL || saved->sweep == SWEEP_KILL);
 }
 
 void orphans_forget(struct broker *broker, pid_t child)
 {
     struct orphans *orphans = &broker->orphans;
 
-    for (uint32_t i = 0; i < orphans->spared_count; i++)
-        if (orphans->spared[i] == child)
-            orphans->spared[i] = orphans->spared[--orphans->spared_count];
+    for (uint32_t i = 0; i < orphans->saved.spared_count; i++)
+        if (orphans->saved.spared[i] == child)
+            orphans->saved.spared[i] = orphans->saved.spared[--orphans->saved.spared_count];
 }

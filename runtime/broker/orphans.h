@@ -5,6 +5,10 @@
  * descendants to the next subreaper, the broker. Under `kill = tree` they are killed here, again and
  * again until none is left, so that the promise of the rule holds.
  *
+ * What comes to us does not say of which call it was. While what a call of `kill = tree` left is being
+ * swept, whatever comes is killed, also if a call of another kind loses its worker at that time: that
+ * one may leave processes behind, but is promised nothing.
+ *
  * Owns: the list of this process's children (proc_tid_children(5)), and the timer of a sweep. Never:
  * touches a process that is the broker's own (workers, copiers, the check of a new broker), or what
  * an orphaned call of `kill = group` is allowed to leave. */
@@ -26,17 +30,37 @@ struct broker;
 #define ORPHANS_QUIET_PASSES 5u
 #define ORPHANS_PASSES_MAX 1000u
 
+/* What is under way. */
+enum orphans_sweep {
+    SWEEP_NONE,
+    SWEEP_SPARE, /* what is found is a call's of kill = group */
+    SWEEP_KILL,
+};
+
+/* What goes from one image to the next. */
+struct orphans_saved {
+    uint32_t sweep; /* enum orphans_sweep */
+    uint32_t spared_count;
+    int32_t spared[ORPHANS_SPARED_MAX]; /* processes of calls with kill = group */
+};
+
 struct orphans {
     int children; /* the list, open from the start: the broker confines itself later; -1 */
+    bool held;    /* a successor does not know all its own processes yet */
     uint32_t passes, quiet; /* of the sweep under way */
-    bool kill;              /* what is found; else it is spared */
-    uint32_t spared_count;
-    pid_t spared[ORPHANS_SPARED_MAX]; /* of calls with kill = group */
+    struct orphans_saved saved;
     struct timer timer;
 };
 
-/* `children`: the open list of an earlier image, which is taken over, or -1. */
+/* `children`: the open list of an earlier image, which is taken over, or -1. In a successor nothing is
+ * killed or spared before orphans_restore. */
 void orphans_begin(struct broker *broker, int children);
+
+/* In a successor that knows all its workers and captures: goes on where the earlier image was. */
+void orphans_restore(struct broker *broker, const struct orphans_saved *saved);
+
+/* Whether these are what orphans_restore takes. */
+bool orphans_are_sound(const struct orphans_saved *saved);
 
 /* A worker was lost while it ran a call; `kill_tree`: what its rule says. */
 void orphans_sweep(struct broker *broker, bool kill_tree);

@@ -102,4 +102,5 @@ void restore_all(struct broker *broker, const struct state *state)
         state_call_at(state, &at, &call, paths, &kept);
         restore_call(broker, &call, paths, kept);
     }
+    orphans_restore(broker, &state->header.orphans);
 }

@@ -134,6 +134,7 @@ static void header_fill(struct state_header *header, const struct broker *broker
     header->notify = broker->notify;
     header->children = broker->orphans.children;
     header->listener = broker->listener_state;
+    header->orphans = broker->orphans.saved;
     header->last_call = broker->audit.last_call;
     header->started_ms = broker->statistics.started_ms;
     header->calls = broker->statistics.calls;
@@ -303,6 +304,7 @@ static int state_check(struct state *state, struct failure *failure)
         return failure_set(failure, 0, "the state is cut off");
     state->calls_at = state->connections_at + (size_t)connections;
     if (!connections_are_sound(state) || !calls_are_sound(state) ||
+        !orphans_are_sound(&header->orphans) ||
         memchr(header->path, '\0', sizeof(header->path)) == NULL ||
         memchr(header->note, '\0', sizeof(header->note)) == NULL ||
         memchr(header->listener.path, '\0', sizeof(header->listener.path)) == NULL)

@@ -1,7 +1,8 @@
 /* The state that a broker hands to its successor at SIGHUP, as bytes in a sealed memfd.
  *
  * Owns: the format. Everything that outlives the exec is in it: the listening socket, connections,
- * calls that run, go on in the background or wait, their workers and captures, and counters.
+ * calls that run, go on in the background or wait, their workers and captures, what calls left that
+ * lost their workers, and counters.
  * Never: opens, closes or watches a descriptor that the state names (reload.h and restore.h do).
  *
  * The format is for one machine and one moment; STATE_FORMAT is raised with any change of it, and a
@@ -20,8 +21,9 @@
 #include "runtime/broker/connection.h"
 #include "runtime/broker/failure.h"
 #include "runtime/broker/listener.h"
+#include "runtime/broker/orphans.h"
 
-#define STATE_FORMAT 2u
+#define STATE_FORMAT 3u
 #define STATE_MAGIC 0x534c5354u
 #define STATE_REASONS 32u
 #define STATE_NOTE_MAX 512u
@@ -39,6 +41,7 @@ struct state_header {
     int32_t notify;
     int32_t children;
     struct listener listener;
+    struct orphans_saved orphans;
     uint64_t last_call;
     uint64_t started_ms, calls;
     uint64_t refused[STATE_REASONS]; /* by enum reason */

@@ -1,11 +1,13 @@
 """How calls end before their time, and what is left of them: nothing."""
 import os
+import shutil
 import signal
 import socket
 import time
 from pathlib import Path
 
 import pytest
+from conftest import with_defaults
 from wire import OUTPUT, TIMEOUT, Connection, Output, receive_reply, wait_for
 
 SH = "sh -c #script\n  allow_any = script\n"
@@ -252,3 +254,39 @@ def test_a_worker_that_is_killed_is_told_and_leaves_nothing(start_broker, home):
     assert sink.read() == b"still there\n"
     captured.close()
     wait_for(lambda: len(broker.events("exit")) == 3, "the exit events")
+
+
+def lose_worker(broker, home, name, *command):
+    """Has a call leave a process of its own session with its worker, which is then killed. The
+    number of that process, once it is the broker's child or gone."""
+    script = (f"(setsid sh -c 'echo $$ > {home}/{name}; exec sleep 300' &); echo $PPID; "
+              f"exec sleep 300")
+    with Connection(broker.socket) as connection, Output() as output:
+        connection.send2([*command, "sh", "-c", script], stdout=output)
+        output.close_writer()
+        worker = int(os.read(output.end, 100))
+        (left,) = read_pids(home / name, 1)
+        os.kill(worker, signal.SIGKILL)
+        assert connection.reply().status == -4
+    wait_for(lambda: not alive(left) or left in broker.children(), "what is left to come home")
+    return left
+
+
+def test_what_a_call_may_leave_is_spared_after_a_reload_too(start_broker, compile_rules, home):
+    rules = ("sh -c #script\n  allow_any = script\n  kill = group\n"
+             "env sh -c #script\n  allow_any = script\n  kill = tree\n")
+    broker = start_broker(rules)
+    spared = lose_worker(broker, home, "spared")
+    also = lose_worker(broker, home, "also")  # whose loss has the first looked at, if it came late
+    assert alive(spared) and alive(also)
+    shutil.copy(compile_rules(with_defaults(rules + "true\n")), home / "fresh")
+    os.rename(home / "fresh", broker.binary)
+    broker.signal(signal.SIGHUP)
+    broker.wait_event("reload")
+    killed = lose_worker(broker, home, "killed", "env")
+    wait_for(lambda: not alive(killed), "what may not be left to be gone")
+    assert alive(spared)
+    assert broker.call("sh", "-c", "exit 3").status == 3
+    for pid in (spared, also):
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)

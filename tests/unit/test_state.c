@@ -77,6 +77,8 @@ static struct broker *make_broker(void)
             calls[i].kept = make_kept();
     }
     broker->orphans.children = broker->notify = -1;
+    broker->orphans.saved =
+        (struct orphans_saved){.sweep = SWEEP_KILL, .spared_count = 2, .spared = {77, 78}};
     broker->listener_state = (struct listener){.socket = 3, .lock = 4, .directory = 5};
     broker->audit.last_call = 6;
     broker->statistics.calls = 17;
@@ -218,6 +220,9 @@ static void a_sound_state_is_read_as_it_was_written(void **data)
     assert_int_equal(state.header.call_count, CALLS);
     assert_int_equal(state.header.last_call, 6);
     assert_int_equal(state.header.calls, 17);
+    assert_int_equal(state.header.orphans.sweep, SWEEP_KILL);
+    assert_int_equal(state.header.orphans.spared_count, 2);
+    assert_int_equal(state.header.orphans.spared[1], 78);
     assert_string_equal(state.header.path, "/opt/agent-broker");
     size_t at = state.calls_at;
     for (uint32_t i = 0; i < CALLS; i++) {
@@ -281,9 +286,9 @@ static void one_that_says_it_is_another_is_refused(void **data)
     assert_refused(fixture, &header, "no broker's state");
     header = sound;
     header.format = STATE_FORMAT + 1;
-    assert_refused(fixture, &header, "has format 3, this broker reads 2");
+    assert_refused(fixture, &header, "has format 4, this broker reads 3");
     header.format = STATE_FORMAT - 1;
-    assert_refused(fixture, &header, "has format 1, this broker reads 2");
+    assert_refused(fixture, &header, "has format 2, this broker reads 3");
     header = sound;
     header.call_size += 8;
     assert_refused(fixture, &header, "other sizes");
@@ -298,6 +303,15 @@ static void one_that_says_it_is_another_is_refused(void **data)
     assert_refused(fixture, &header, "cut off");
     header = sound;
     header.call_count = UINT32_MAX;
+    assert_refused(fixture, &header, "inconsistent");
+    header = sound;
+    header.orphans.sweep = SWEEP_KILL + 1;
+    assert_refused(fixture, &header, "inconsistent");
+    header = sound;
+    header.orphans.spared_count = ORPHANS_SPARED_MAX + 1;
+    assert_refused(fixture, &header, "inconsistent");
+    header = sound;
+    header.orphans.spared[1] = 0; /* everyone in this group: kill(2) */
     assert_refused(fixture, &header, "inconsistent");
     header = sound;
     header.last_call = 5; /* less than a call's number */
