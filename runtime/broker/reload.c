@@ -128,6 +128,7 @@ static void candidate_become(struct broker *broker, struct failure *failure)
         return;
     if (broker->captures && captures_keep(broker->captures, true) < 0) {
         failure_set(failure, errno, "handing over captures: %s", strerror(errno));
+        candidate_let_go(broker, NULL); /* some of them may have been marked */
         return;
     }
     cleanup_fd int file = state_write(broker, reload->self, "", failure);
