@@ -69,6 +69,7 @@ static void unread_remove(struct connections *connections, uint32_t index)
     if (connections->unread_last == index)
         connections->unread_last = before;
     connections->table[index].unread = false;
+    connections->unread_count--;
 }
 
 static void unread_add(struct connections *connections, uint32_t index)
@@ -82,6 +83,7 @@ static void unread_add(struct connections *connections, uint32_t index)
     else
         connections->table[connections->unread_last].next = index;
     connections->unread_last = index;
+    connections->unread_count++;
 }
 
 /* Whether there are messages that nobody will read: with descriptors in them that are closed together
@@ -516,14 +518,13 @@ void connection_handle(struct broker *broker, uint32_t index, uint32_t generatio
 bool connections_continue(struct broker *broker)
 {
     struct connections *connections = &broker->connections;
-    uint32_t last = connections->unread_last;
 
-    while (connections->unread != NONE) {
+    /* Counted, since any of them may close, or come in line anew, while others are read. */
+    for (uint32_t turns = connections->unread_count; turns > 0 && connections->unread != NONE;
+         turns--) {
         uint32_t index = connections->unread;
         unread_remove(connections, index);
         connection_read(broker, index);
-        if (index == last)
-            break;
     }
     return connections->unread != NONE;
 }

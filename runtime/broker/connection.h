@@ -55,6 +55,7 @@ struct connections {
     uint32_t free;            /* first free one among those; NONE */
     uint32_t count;           /* open ones */
     uint32_t unread, unread_last; /* those with frames left unread, in turn; NONE */
+    uint32_t unread_count;        /* ... and how many they are */
     bool accept_paused;
     struct timer accept_timer;
 };
@@ -76,7 +77,7 @@ void connection_handle(struct broker *broker, uint32_t index, uint32_t generatio
 void connection_take_frame(struct broker *broker, uint32_t index, uint32_t generation,
                            const char *bytes, int32_t length);
 
-/* Another turn for connections with frames left unread. Returns whether there are more. */
+/* Another turn for each connection with frames left unread. Returns whether there are more. */
 bool connections_continue(struct broker *broker);
 
 /* The first frame did not come in time. */
