@@ -271,12 +271,12 @@ bool pool_handle(struct broker *broker, uint32_t index, uint32_t generation)
     struct pool_entry *entry = &broker->pool.table[index];
     struct worker_report report;
 
-    while (entry->used && entry->generation == generation) {
+    for (uint32_t reports = 0; entry->used && entry->generation == generation; reports++) {
         uint32_t call = entry->call;
         int result = worker_receive(&entry->worker, &report);
         if (result == 0)
             return false;
-        if (result < 0) {
+        if (result < 0 || reports >= POOL_REPORTS_MAX) {
             if (!entry->idle)
                 notice("worker %d is gone", (int)entry->worker.pid);
             pool_drop(broker, index);
@@ -341,9 +341,10 @@ void pool_settle(struct broker *broker)
 
     for (uint32_t i = 0; i < pool->used; i++) {
         uint32_t generation = pool->table[i].generation;
-        while (pool->table[i].used && !pool->table[i].idle &&
-               pool->table[i].generation == generation && pool_handle(broker, i, generation))
-            continue;
+        for (uint32_t turns = 0; turns < POOL_REPORTS_MAX; turns++)
+            if (!pool->table[i].used || pool->table[i].idle ||
+                pool->table[i].generation != generation || !pool_handle(broker, i, generation))
+                break;
     }
 }
 

@@ -32,6 +32,10 @@ struct broker;
 #define POOL_SURPLUS_IDLE_MS 10000u
 #define POOL_LAST_IDLE_MS 300000u
 
+/* Reports that are taken of one worker in one turn; it has four for each call. One that has more is
+ * not what it was, and is taken for gone. */
+#define POOL_REPORTS_MAX 8u
+
 struct pool_entry {
     struct worker worker;
     bool used, idle;

@@ -23,6 +23,7 @@ struct fixture {
     struct pool_entry table[WORKERS];
     uint32_t idle[CONFINEMENTS];
     struct timer *heap[2];
+    struct account account;
     int theirs[WORKERS];
 };
 
@@ -123,6 +124,37 @@ static void an_idle_worker_that_reports_a_call_is_dropped(void **state)
     }
 }
 
+static struct call busy_call;
+
+/* A worker that runs a call and never ends to report holds up nobody else. */
+static void a_worker_that_reports_without_end_is_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct broker *broker = fixture->broker;
+
+    busy_call = (struct call){.state = CALL_RUNNING,
+                              .number = 1,
+                              .answered = true,
+                              .child_ended = true,
+                              .recorded = true,
+                              .connection = NONE,
+                              .terms = {.kill = KILL_GROUP}};
+    timer_describe(&busy_call.timer, TIMER_CALL, 0);
+    broker->calls = (struct calls){
+        .table = &busy_call, .capacity = 1, .used = 1, .active = 1, .lingering = 1, .free = NONE};
+    broker->accounts.table = &fixture->account;
+    fixture->account.active = 1;
+    broker->orphans.children = -1;
+    assert_int_equal(pool_take(broker, 0, 0), 1);
+    busy_call.worker = 1;
+    fixture->table[1].worker.busy = true;
+    for (uint32_t i = 0; i < 2 * POOL_REPORTS_MAX; i++)
+        report(fixture, 1, REPORT_ENDED, 0);
+    assert_false(pool_handle(broker, 1, fixture->table[1].generation));
+    assert_false(fixture->table[1].used);
+    assert_int_equal(busy_call.state, CALL_FREE); /* it is lost, which is the end of it */
+}
+
 static void an_idle_worker_that_says_nothing_stays(void **state)
 {
     struct fixture *fixture = *state;
@@ -138,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(an_idle_worker_that_says_it_is_idle_is_dropped),
         test(an_idle_worker_that_reports_a_call_is_dropped),
+        test(a_worker_that_reports_without_end_is_dropped),
         test(an_idle_worker_that_says_nothing_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
