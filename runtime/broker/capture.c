@@ -91,6 +91,8 @@ static void counters_begin(struct copier_counters *counters, uint64_t max_output
     atomic_store(&counters->spent, 0);
     atomic_store(&counters->orders, 0);
     atomic_store(&counters->waiting, 0);
+    for (unsigned stream = 0; stream < CAPTURE_STREAMS; stream++)
+        atomic_store(&counters->held[stream], 0);
 }
 
 /* 0 with the child's end of the pipe, or a negative errno. */
@@ -319,7 +321,8 @@ struct capture_state capture_state(const struct capture *capture)
         state.bytes[stream] = atomic_load(&counters->bytes[stream]);
         state.drained &= (reports & (STREAM_DRAINED | STREAM_ENDED)) != 0;
         state.ended &= (reports & STREAM_ENDED) != 0;
-        state.waits_for_caller &= (reports & STREAM_ENDED) != 0 || (waiting >> stream & 1) != 0;
+        state.waits_for_caller &= (reports & STREAM_ENDED) != 0 || (waiting >> stream & 1) != 0 ||
+                                  copier_mark_is_old(atomic_load(&counters->held[stream]));
         state.over_limit |= (reports & STREAM_OVER_LIMIT) != 0;
         state.file_error[stream] = capture->file_error[stream];
         state.caller_error[stream] = capture->caller_error[stream];

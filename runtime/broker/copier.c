@@ -11,9 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -44,7 +42,7 @@ enum caller_kind {
     CALLER_GONE, /* closed, failed, or not to be waited for any more */
     CALLER_PIPE, /* tee, never waiting */
     CALLER_SOCKET,
-    CALLER_FILE,  /* a regular file or block device: writes that the disk alone delays */
+    CALLER_FILE,  /* a regular file: writes that its file system alone delays */
     CALLER_OTHER, /* terminals and whatever else: small writes once it polls writable, for a while */
 };
 
@@ -53,6 +51,7 @@ struct copier {
     bool alone; /* the broker is gone; what was begun is brought to its end all the same */
     struct copier_counters *table;
     uint32_t slots;
+    _Atomic uint32_t *closing;
     char *buffer; /* CHUNK_MAX bytes */
     bool used;    /* something is in it */
 };
@@ -111,6 +110,29 @@ static void copy_wait(struct copy *copy, int descriptor, short events, int timeo
                                 {.fd = copier->alone ? -1 : copier->control, .events = POLLIN}};
     if (poll(watched, 2, timeout) > 0 && watched[1].revents != 0)
         copier_wake(copier);
+}
+
+uint32_t copier_mark(void)
+{
+    uint32_t now = (uint32_t)clock_monotonic_ms();
+    return now != 0 ? now : 1;
+}
+
+bool copier_mark_is_old(uint32_t mark)
+{
+    return mark != 0 && copier_mark() - mark >= COPIER_HELD_MS;
+}
+
+/* Around each call on the caller's descriptor that cannot be kept from waiting: for the lock of a pipe,
+ * or the server of a file system. */
+static void copy_hold(struct copy *copy)
+{
+    atomic_store(&copy->counters->held[copy->stream], copier_mark());
+}
+
+static void copy_let_go(struct copy *copy)
+{
+    atomic_store(&copy->counters->held[copy->stream], 0);
 }
 
 /* Lets the broker see whether the caller is what is waited for. */
@@ -242,7 +264,9 @@ static void copy_read_orders(struct copy *copy);
 static void copy_to_caller(struct copy *copy, const char *bytes, size_t length)
 {
     while (length > 0 && copy->kind != CALLER_GONE) {
+        copy_hold(copy);
         ssize_t written = caller_write(copy, bytes, length);
+        copy_let_go(copy);
         if (written >= 0) {
             copy_show_waiting(copy, false);
             bytes += written;
@@ -296,8 +320,10 @@ static void copy_wait_for_room(struct copy *copy)
  * has to be kept in between. */
 static enum progress copy_by_tee(struct copy *copy, size_t claimed)
 {
+    copy_hold(copy);
     ssize_t length = tee(copy->source, copy->caller, claimed, SPLICE_F_NONBLOCK);
     int error = errno;
+    copy_let_go(copy);
     limit_settle(copy->counters, claimed, length > 0 ? (size_t)length : 0);
     if (length == 0) {
         /* Either the end, or somebody else (the other stream's copier, after 2>&1) has filled the
@@ -394,21 +420,18 @@ static void copy_run(struct copy *copy)
 
 static enum caller_kind caller_kind(int caller)
 {
-    struct stat status;
-    if (fstat(caller, &status) < 0)
-        return CALLER_OTHER; /* the first write says why */
-    switch (status.st_mode & S_IFMT) {
-    case S_IFIFO:
+    switch (descriptor_kind(caller)) {
+    case KIND_PIPE:
         return CALLER_PIPE;
-    case S_IFSOCK:
+    case KIND_SOCKET:
         return CALLER_SOCKET;
-    case S_IFREG:
-    case S_IFBLK:
+    case KIND_LOCAL_FILE:
+    case KIND_NAMELESS_FILE:
+    case KIND_OTHER_FILE:
+    case KIND_MEMORY_DEVICE: /* /dev/null, which many callers pass, never waits */
         return CALLER_FILE;
     default:
-        /* /dev/null, which many callers pass, never waits. */
-        return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3) ? CALLER_FILE
-                                                                          : CALLER_OTHER;
+        return CALLER_OTHER; /* if it cannot be written, the first write says why */
     }
 }
 
@@ -478,9 +501,13 @@ static bool job_is_whole(const struct copier *copier, const struct copier_job *j
            job->stream < CAPTURE_STREAMS;
 }
 
-_Noreturn void copier_serve(int control, struct copier_counters *counters, uint32_t slots)
+_Noreturn void copier_serve(int control, struct copier_counters *counters, uint32_t slots,
+                            _Atomic uint32_t *closing)
 {
-    struct copier copier = {.control = process_prepare(control), .table = counters, .slots = slots};
+    struct copier copier = {.control = process_prepare(control),
+                            .table = counters,
+                            .slots = slots,
+                            .closing = closing};
     copier.buffer =
         mmap(NULL, CHUNK_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (copier.buffer == MAP_FAILED)
@@ -505,8 +532,10 @@ _Noreturn void copier_serve(int control, struct copier_counters *counters, uint3
             copier_tell(&copier, COPIER_LEFT, 0);
             break;
         }
-        descriptors_close(descriptors, message.count);
+        atomic_store(copier.closing, copier_mark());
         copier_tell(&copier, COPIER_ENDED, 0);
+        descriptors_close(descriptors, message.count);
+        atomic_store(copier.closing, 0);
         /* No memory, and nothing of one call's, stays for the next. */
         if (copier.used)
             madvise(copier.buffer, CHUNK_MAX, MADV_DONTNEED);

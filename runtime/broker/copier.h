@@ -12,6 +12,7 @@
 #define SLUICE_COPIER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/broker/capture.h"
@@ -29,8 +30,19 @@ struct copier_counters {
     _Atomic uint64_t spent;   /* of the limit: passed on */
     _Atomic uint32_t orders;
     _Atomic uint32_t waiting; /* bit N: stream N waits for its caller to take something */
-    uint32_t reserved[4];
+    /* A mark: when stream N's copier went into a system call on its caller's descriptor from which it
+     * has not come back. */
+    _Atomic uint32_t held[CAPTURE_STREAMS];
+    uint32_t reserved[2];
 };
+
+/* A point in time that fits a shared word: milliseconds of CLOCK_MONOTONIC, cut to 32 bits, never 0,
+ * which is no mark. */
+uint32_t copier_mark(void);
+/* Whether a mark is so old that whoever set it is held, rather than without its turn on a busy
+ * machine. */
+#define COPIER_HELD_MS 1000u
+bool copier_mark_is_old(uint32_t mark);
 
 /* A job, sent with three descriptors: the pipe's reading end (O_NONBLOCK), the caller's, the file.
  * A message of another size only wakes the copier to look at its orders. */
@@ -43,7 +55,7 @@ struct copier_job {
 
 enum copier_report_kind {
     COPIER_DRAINED = 1,   /* all that the pipe held when it was asked to drain has been passed on */
-    COPIER_ENDED,         /* the job is over; the copier is idle */
+    COPIER_ENDED,         /* the job is over; the copier is idle, once its mark says so */
     COPIER_LEFT,          /* the job is over; the copier ends, once the caller's file lets it */
     COPIER_OVER_LIMIT,    /* the limit is used up and there is more */
     COPIER_FILE_FAILED,   /* error: a write to the file */
@@ -57,7 +69,10 @@ struct copier_report {
 };
 
 /* What a forked copier does from its first instruction on: closes everything but `control`, then
- * serves jobs until the broker closes its end. `counters` are `slots` in shared memory. */
-_Noreturn void copier_serve(int control, struct copier_counters *counters, uint32_t slots);
+ * serves jobs until the broker closes its end. `counters` are `slots` in shared memory; `closing` is
+ * too: a mark while it closes what a job that it has told the end of came with. That can take as long
+ * as whoever is at the other end of a pipe or a socket likes (kind.h), so nobody is to wait for it. */
+_Noreturn void copier_serve(int control, struct copier_counters *counters, uint32_t slots,
+                            _Atomic uint32_t *closing);
 
 #endif

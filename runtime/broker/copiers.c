@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +39,7 @@ static void copier_unwatch(struct copiers *copiers, int *descriptor)
 static void copier_free(struct copiers *copiers, uint32_t index)
 {
     struct copier_entry *entry = &copiers->entries[index];
+    atomic_store(&copiers->closing[index], 0);
     *entry = (struct copier_entry){.pidfd = -1, .control = -1, .next = copiers->free};
     copiers->free = index;
 }
@@ -94,7 +96,7 @@ static uint32_t copier_make(struct copiers *copiers)
      * first three arguments of clone(2). */
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, 0, &pidfd, 0, 0);
     if (pid == 0)
-        copier_serve(theirs, copiers->counters, copiers->slots);
+        copier_serve(theirs, copiers->counters, copiers->slots, &copiers->closing[copiers->free]);
     if (pid < 0) {
         copier_unwatch(copiers, &ours);
         return COPIERS_NONE;
@@ -131,25 +133,64 @@ int copiers_reserve(struct copiers *copiers, uint32_t count)
     return 0;
 }
 
-static uint32_t copier_take(struct copiers *copiers)
-{
-    uint32_t index = copiers->idle;
-    if (index == COPIERS_NONE)
-        return copier_make(copiers);
-    copiers->idle = copiers->entries[index].next;
-    copiers_idle_less(copiers);
-    return index;
-}
-
-/* Takes an idle copier out of the list wherever it stands, and lets it go. */
-static void copier_dismiss(struct copiers *copiers, uint32_t index)
+/* Takes an idle copier out of the list wherever it stands. */
+static void copier_unlist(struct copiers *copiers, uint32_t index)
 {
     uint32_t *place = &copiers->idle;
     while (*place != index)
         place = &copiers->entries[*place].next;
     *place = copiers->entries[index].next;
     copiers_idle_less(copiers);
+}
+
+static void copier_kill(struct copiers *copiers, uint32_t index)
+{
+    kill(copiers->entries[index].pid, SIGKILL); /* not reaped yet, so the number is still its own */
+}
+
+/* Lets an idle copier go. One that is closing has passed all on; a signal ends most of what keeps it
+ * (close(2) with SO_LINGER), and what it does not end stays with the process. */
+static void copier_dismiss(struct copiers *copiers, uint32_t index)
+{
+    copier_unlist(copiers, index);
+    if (atomic_load(&copiers->closing[index]) != 0)
+        copier_kill(copiers, index);
     copier_retire(copiers, index);
+}
+
+/* The first idle copier that has closed what it was given, in the order of the list; COPIERS_NONE.
+ * `closing` becomes the first of those that are still at it. Dismisses those that closing holds. */
+static uint32_t copier_find(struct copiers *copiers, uint32_t *closing)
+{
+    uint32_t next, found = COPIERS_NONE;
+    *closing = COPIERS_NONE;
+    for (uint32_t index = copiers->idle; index != COPIERS_NONE; index = next) {
+        uint32_t mark = atomic_load(&copiers->closing[index]);
+        next = copiers->entries[index].next;
+        if (mark == 0)
+            found = found == COPIERS_NONE ? index : found;
+        else if (copier_mark_is_old(mark))
+            copier_dismiss(copiers, index);
+        else if (*closing == COPIERS_NONE)
+            *closing = index;
+    }
+    return found;
+}
+
+/* A copier that is in no list any more: an idle one, or a new one. Where none can be made, one that is
+ * about to be idle has to do. */
+static uint32_t copier_take(struct copiers *copiers)
+{
+    uint32_t closing;
+    uint32_t index = copier_find(copiers, &closing);
+    if (index == COPIERS_NONE) {
+        index = copier_make(copiers);
+        if (index != COPIERS_NONE || closing == COPIERS_NONE)
+            return index;
+        index = closing;
+    }
+    copier_unlist(copiers, index);
+    return index;
 }
 
 void copiers_trim(struct copiers *copiers)
@@ -224,7 +265,7 @@ void copiers_let_go(struct copiers *copiers, uint32_t index)
 
 void copiers_kill(struct copiers *copiers, uint32_t index)
 {
-    kill(copiers->entries[index].pid, SIGKILL); /* not reaped yet, so the number is still its own */
+    copier_kill(copiers, index);
     copier_retire(copiers, index);
 }
 
@@ -260,6 +301,12 @@ int copiers_open(struct copiers *copiers, struct copier_counters *counters, uint
     copiers->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (copiers->epoll < 0)
         return -errno;
+    /* Not handed over at an exec: those of an earlier image get no new job. */
+    void *shared = mmap(NULL, copiers->capacity * sizeof *copiers->closing, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return -errno;
+    copiers->closing = shared;
     copiers->entries = calloc(copiers->capacity, sizeof *copiers->entries);
     if (copiers->entries == NULL)
         return -ENOMEM;
@@ -298,6 +345,8 @@ void copiers_close(struct copiers *copiers)
                 descriptor_close(&copiers->entries[i].pidfd);
     }
     free(copiers->entries);
+    if (copiers->closing != NULL)
+        munmap(copiers->closing, copiers->capacity * sizeof *copiers->closing);
     descriptor_close(&copiers->epoll);
 }
 

@@ -38,6 +38,7 @@ struct copiers {
     int epoll;
     struct copier_counters *counters; /* `slots` of them; the caller's */
     uint32_t slots;
+    _Atomic uint32_t *closing; /* shared: each entry's mark (copier_serve) */
     struct copier_entry *entries;
     uint32_t capacity;
     uint32_t free, idle; /* heads of lists */

@@ -6,6 +6,7 @@ import threading
 import time
 
 import wire
+from test_closers import hanging, lingering  # noqa: F401 (fixtures)
 from wire import TIMEOUT, Connection, Output, wait_for
 
 CAPTURED = "  stdoutfile = $HOME/out/#$call.out\n  stderrfile = $HOME/out/#$call.err\n"
@@ -125,6 +126,39 @@ def test_a_caller_that_never_reads_delays_nobody(start_broker):
             assert broker.output("echo", "x")[1] == b"x\n"
             assert time.monotonic() - began < 10
         stuck.close()
+
+
+def test_a_pipe_that_its_reader_keeps_locked_gives_its_place_up(start_broker, home, hanging):  # noqa: F811
+    """Passing anything on waits for the lock, and nothing interrupts that."""
+    broker = start_broker(SH, "max_active = 1\nqueue = 0")
+    reader, locked = os.pipe()
+    os.write(locked, b"x" * 100)
+    hanging.hold_lock(lambda memory: (os.close(locked), os.readv(reader, [memory])))
+    end, unread = os.pipe()
+    assert broker.call("sh", "-c", "echo word", stdout=locked).status == 0
+    assert broker.call("sh", "-c", "head -c 100000 /dev/zero", stdout=unread).status == 0
+    # The second wants the first one's place in the background; and what is lost is told.
+    event = broker.wait_event("exit", call=1)
+    assert event["truncated"] is True and event["stdout_bytes"] == 0
+    hanging.end()
+    for descriptor in (reader, locked, end, unread):
+        os.close(descriptor)
+
+
+def test_a_socket_that_closing_waits_for_delays_no_end(start_broker, home, lingering):  # noqa: F811
+    """All of the output is there, and the call is over; only its copier is not."""
+    broker = start_broker(SH)
+    held = lingering()
+    with Connection(broker.socket) as connection:
+        connection.send1(["sh", "-c", f"while [ ! -e {home}/gate ]; do sleep 0.01; done"],
+                         stdout=held.socket.fileno())
+        broker.wait_event("start", call=1)
+        held.sent()
+        (home / "gate").touch()
+        assert connection.reply().status == 0
+    assert "drain_timeout" not in broker.wait_event("exit", call=1)
+    for number in range(10):
+        assert broker.output("sh", "-c", f"echo {number}")[1] == f"{number}\n".encode()
 
 
 def test_a_caller_that_closes_its_end_does_not_stop_the_capture(start_broker, home):
