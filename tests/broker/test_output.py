@@ -136,6 +136,10 @@ def copiers(broker):
             "sluice-capture\n"]
 
 
+def sleeps(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "S"
+
+
 def test_what_a_copier_takes_with_it_is_told(start_broker, home):
     """One that cannot obey, here a stopped one, is killed in the end."""
     broker = start_broker(SH + "  stdoutfile = $HOME/log/#$call.out\n  timeout = 500ms\n")
@@ -144,6 +148,8 @@ def test_what_a_copier_takes_with_it_is_told(start_broker, home):
                           "echo two"], stdout=stdout)
         assert os.read(stdout.end, 100) == b"one\n"
         copier, = copiers(broker)
+        # The caller has it before the file does, and that before it is counted.
+        wait_for(lambda: out(home).read_bytes() == b"one\n" and sleeps(copier), "it to be counted")
         os.kill(copier, signal.SIGSTOP)
         (home / "gate").touch()
         connection.reply()
