@@ -26,14 +26,20 @@
 
 /* ---- the processes --------------------------------------------------------------------------- */
 
-/* What a closer is to do: read a frame; or answer on a pipe, if there are bytes, and close. */
+/* What a closer is to do: read a frame; or answer on a pipe, if there are bytes, and close. Several
+ * descriptors came in one message, so that one who is kept waiting keeps waiting himself; none of them is
+ * a file whose every close may wait: while it is in the table, a fork's copy of it would be closed too. */
 struct job {
-    int descriptor;
+    int descriptors[JOB_DESCRIPTORS_MAX];
+    uint32_t count;
     bool reads;
-    uint32_t length; /* of `bytes` */
+    uint32_t length; /* of the bytes that follow */
+};
+
+struct order {
+    struct job job;
     char bytes[WIRE_REPLY_MAX];
 };
-#define JOB_HEADER offsetof(struct job, bytes)
 
 /* What it says when it is done: of what was read the length, or a negative errno. */
 struct done {
@@ -71,15 +77,18 @@ static int32_t frame_read(int descriptor, char bytes[static CLOSER_FRAME_BYTES])
     return length < 0 ? -errno : (int32_t)length;
 }
 
-static void job_do(const struct job *job, struct done *done)
+static void job_do(const struct order *order, struct done *done)
 {
+    const struct job *job = &order->job;
+
     hurry(true);
     if (job->reads) {
-        done->length = frame_read(job->descriptor, done->bytes);
+        done->length = frame_read(job->descriptors[0], done->bytes);
     } else {
         if (job->length > 0)
-            pipe_answer(job->descriptor, job->bytes, job->length);
-        close(job->descriptor);
+            pipe_answer(job->descriptors[0], order->bytes, job->length);
+        for (uint32_t i = 0; i < job->count && i < JOB_DESCRIPTORS_MAX; i++)
+            close(job->descriptors[i]);
     }
     hurry(false);
 }
@@ -87,16 +96,17 @@ static void job_do(const struct job *job, struct done *done)
 static _Noreturn void closer_serve(int control, pid_t broker)
 {
     bool serves = process_prepare("sluice-closer", broker);
-    struct job job;
+    struct order order;
 
     while (serves) {
-        ssize_t length = recv(control, &job, sizeof(job), 0);
+        ssize_t length = recv(control, &order, sizeof(order), 0);
         if (length < 0 && errno == EINTR)
             continue;
-        if (length < (ssize_t)JOB_HEADER || (size_t)length != JOB_HEADER + job.length)
+        if (length < (ssize_t)sizeof(order.job) ||
+            (size_t)length != sizeof(order.job) + order.job.length)
             break;
         struct done done = {0};
-        job_do(&job, &done);
+        job_do(&order, &done);
         serves = send(control, &done, sizeof(done), MSG_NOSIGNAL) == (ssize_t)sizeof(done);
     }
     _exit(0);
@@ -201,14 +211,13 @@ static void closers_schedule(struct broker *broker, uint64_t delay)
         timer_arm(&broker->timers, timer, broker->now + delay);
 }
 
-/* Gives a closer its job. `reader`: the connection that is to be read from, or NONE. False: there is no
+/* Gives a closer a job. `reader`: the connection that is to be read from, or NONE. False: there is no
  * closer to be had now. */
-static bool job_give(struct broker *broker, int descriptor, uint32_t reader, const char *bytes,
-                     size_t length)
+static bool job_give(struct broker *broker, const struct job *job, uint32_t reader,
+                     const char *bytes)
 {
-    struct job header = {
-        .descriptor = descriptor, .reads = reader != NONE, .length = (uint32_t)length};
-    const struct iovec parts[] = {{&header, JOB_HEADER}, {(void *)(uintptr_t)bytes, length}};
+    const struct iovec parts[] = {{(void *)(uintptr_t)job, sizeof(*job)},
+                                  {(void *)(uintptr_t)bytes, job->length}};
     uint32_t index;
 
     while ((index = closer_find(broker)) != CLOSERS_MAX) {
@@ -221,7 +230,7 @@ static bool job_give(struct broker *broker, int descriptor, uint32_t reader, con
         closer->reader = reader;
         if (reader != NONE)
             closer->reader_generation = broker->connections.table[reader].generation;
-        closer->job = descriptor;
+        closer->job = job->descriptors[job->count - 1];
         closer->awaited = false;
         closer->since = broker->now;
         closers_schedule(broker, CLOSER_HUNG_MS);
@@ -231,29 +240,60 @@ static bool job_give(struct broker *broker, int descriptor, uint32_t reader, con
     return false;
 }
 
+static bool job_close(struct broker *broker, const int *descriptors, size_t count)
+{
+    struct job job = {.count = (uint32_t)count};
+
+    memcpy(job.descriptors, descriptors, count * sizeof(*descriptors));
+    return job_give(broker, &job, NONE, NULL);
+}
+
 /* Hands what waits to closers, as far as there are any. */
 static void backlog_serve(struct broker *broker)
 {
     struct closers *closers = &broker->closers;
 
     while (closers->backlog_count > 0 &&
-           job_give(broker, closers->backlog[closers->backlog_count - 1], NONE, NULL, 0))
+           job_close(broker, &closers->backlog[closers->backlog_count - 1], 1))
         closers->backlog_count--;
+}
+
+/* Gives `count` descriptors to a closer, or leaves them for one. */
+static void closing_add(struct broker *broker, const int *descriptors, size_t count)
+{
+    struct closers *closers = &broker->closers;
+
+    if (count == 0 || (closers->backlog_count == 0 && job_close(broker, descriptors, count)))
+        return;
+    memcpy(closers->backlog + closers->backlog_count, descriptors, count * sizeof(*descriptors));
+    closers->backlog_count += (uint32_t)count;
+    backlog_serve(broker);
 }
 
 /* Closes here what does not wait. `given`: somebody else has them too. */
 static void closers_divide(struct broker *broker, int *descriptors, size_t count, bool given)
 {
-    struct closers *closers = &broker->closers;
+    const struct closers *closers = &broker->closers;
+    int waiting[JOB_DESCRIPTORS_MAX];
+    size_t waiting_count = 0;
     bool hurries = false;
 
     for (size_t i = 0; i < count; i++) {
         if (descriptors[i] < 0)
             continue;
         enum descriptor_kind kind = descriptor_kind(descriptors[i]);
-        if ((given ? kind_waits(kind) : kind_waits_at_last(kind)) &&
-            closers->backlog_count < CLOSER_BACKLOG_MAX) {
-            closers->backlog[closers->backlog_count++] = descriptor_steal(&descriptors[i]);
+        bool room = closers->backlog_count + JOB_DESCRIPTORS_MAX <= CLOSER_BACKLOG_MAX;
+        if (room && kind_waits(kind)) {
+            int alone = descriptor_steal(&descriptors[i]);
+            closing_add(broker, &alone, 1);
+            continue;
+        }
+        if (room && !given && kind_waits_at_last(kind)) {
+            waiting[waiting_count++] = descriptor_steal(&descriptors[i]);
+            if (waiting_count == JOB_DESCRIPTORS_MAX) {
+                closing_add(broker, waiting, waiting_count);
+                waiting_count = 0;
+            }
             continue;
         }
         /* Whoever has it may have closed it by now. */
@@ -263,8 +303,7 @@ static void closers_divide(struct broker *broker, int *descriptors, size_t count
     }
     if (hurries)
         hurry(false);
-    if (closers->backlog_count > 0)
-        backlog_serve(broker);
+    closing_add(broker, waiting, waiting_count);
 }
 
 void closers_take(struct broker *broker, int *descriptors, size_t count)
@@ -279,21 +318,35 @@ void closers_take_given(struct broker *broker, int *descriptors, size_t count)
 
 void closers_answer(struct broker *broker, int *pipe, const char *bytes, size_t length)
 {
-    if (!job_give(broker, *pipe, NONE, bytes, length)) {
+    const struct job job = {.descriptors = {*pipe}, .count = 1, .length = (uint32_t)length};
+
+    if (job_give(broker, &job, NONE, bytes))
+        *pipe = -1;
+    else
         closers_take(broker, pipe, 1);
-        return;
-    }
-    *pipe = -1;
 }
 
 bool closers_read(struct broker *broker, uint32_t connection)
 {
-    return job_give(broker, broker->connections.table[connection].descriptor, connection, NULL, 0);
+    const struct job job = {.descriptors = {broker->connections.table[connection].descriptor},
+                            .count = 1,
+                            .reads = true};
+
+    return job_give(broker, &job, connection, NULL);
 }
 
 bool closers_are_exhausted(const struct broker *broker)
 {
-    return broker->closers.backlog_count > 0;
+    const struct closers *closers = &broker->closers;
+    bool works = false;
+
+    if (closers->backlog_count == 0 || closers->backlog_count >= CLOSER_BACKLOG_FULL)
+        return closers->backlog_count > 0;
+    /* Many at once are not many that hang. */
+    for (uint32_t i = 0; i < CLOSERS_MAX && !works; i++)
+        works = closers->table[i].state == CLOSER_BUSY &&
+                broker->now - closers->table[i].since < CLOSER_HUNG_MS;
+    return !works;
 }
 
 /* Takes the word that a job is done. */

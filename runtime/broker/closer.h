@@ -5,14 +5,15 @@
  * a dead or a hostile one for ever, and no signal ends it. And when nobody else has the open file any
  * more, what is behind it is taken apart, which may wait too (kind.h: descriptor_may_wait_at_last); a
  * caller may close its own copy once it has sent one. So what may wait is closed by a **closer**: a
- * small process that shares this one's table of descriptors
- * (clone(2), CLONE_FILES), so that its close is ours. Each has one descriptor to close at a time, so
- * that none waits behind another. A call's descriptors are closed here once they have been given on, and
- * before anybody takes them (release.h): so these are never the last, but files may wait at every close.
+ * small process that shares this one's table of descriptors (clone(2), CLONE_FILES), so that its close
+ * is ours. Each has one file, or the pipes and sockets of one message, to close at a time, so that
+ * nobody's wait behind another's. A call's descriptors are closed here once they have been given on,
+ * and before anybody takes them (release.h): so these are never the last, but files may wait at every
+ * close.
  *
- * A close that waits for SO_LINGER is cut short (hurry.h): a closer is never kept by it. An answer on a caller's pipe is written by a closer as well, and frames on a
- * caller's `reply` are read by one: splice(2) and recvmsg(2) wait for locks that whoever shares the open
- * file can keep.
+ * A close that waits for SO_LINGER is cut short (hurry.h): a closer is never kept by it. An answer on a
+ * caller's pipe is written by a closer as well, and frames on a caller's `reply` are read by one:
+ * splice(2) and recvmsg(2) wait for locks that whoever shares the open file can keep.
  *
  * A closer that does not come back would keep the whole table open, the listening socket included,
  * longer than this process. So the broker **parts** from it after CLOSER_HUNG_MS: it goes on with a
@@ -58,6 +59,10 @@ struct broker;
 /* Descriptors that wait for a closer. There are few: none is accepted while there are any, but calls
  * that had been admitted bring theirs. Beyond that they are closed here. */
 #define CLOSER_BACKLOG_MAX 4096u
+/* With so many, none is accepted even if closers are at work. */
+#define CLOSER_BACKLOG_FULL 512u
+/* Descriptors of one message that one closer closes. */
+#define JOB_DESCRIPTORS_MAX 4
 
 enum closer_state {
     CLOSER_NONE = 0,
@@ -71,7 +76,7 @@ struct closer {
     bool awaited;  /* BUSY: a fork has waited for it */
     pid_t pid;
     int ours, theirs; /* both in this table, which the closer shares */
-    int job;          /* BUSY: what it was given */
+    int job;          /* BUSY: what it was given, the last of it */
     uint32_t reader, reader_generation; /* ... to read from, for that connection; NONE: to close */
     uint32_t generation;
     uint64_t since; /* monotonic milliseconds: when it became busy, or idle */

@@ -398,8 +398,13 @@ class Lingering:
     """A TCP socket whose last close waits for two minutes: its peer does not read."""
 
     def __init__(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.socket = socket.create_connection(listener.getsockname())
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            self.socket = socket.socket()
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            self.socket.connect(listener.getsockname())
             self.peer = listener.accept()[0]
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 120))
         self.socket.setblocking(False)
@@ -442,6 +447,24 @@ def test_a_lingering_socket_of_a_refused_caller_delays_nobody(start_broker, ling
         serves_quickly(broker, 2)
         connections.append(connection)
     assert broker.rejects() == ["no_rule"] * 3
+    assert broker.stop() == 0
+
+
+def test_lingering_sockets_do_not_use_up_closers(start_broker, lingering):
+    broker = start_broker(SH)
+    connections = []
+    with Stopped(broker):
+        for _ in range(140):
+            held, connection = lingering(), Connection(broker.socket)
+            connection.send1(["nope"], stdout=held.socket.fileno())
+            held.sent()
+            connections.append(connection)
+    assert {connection.reply().status for connection in connections} == {-1}
+    # Those that have nothing to do go, but for one; those that are kept stay.
+    wait_for(lambda: len(closers(broker)) <= 1, "the closers to have finished")
+    serves_quickly(broker, 2)
+    for connection in connections:
+        connection.close()
     assert broker.stop() == 0
 
 
@@ -488,8 +511,9 @@ def test_a_lingering_socket_of_a_call_delays_nobody(start_broker, lingering, hom
     # Nor the call itself, whose program may end before its worker has closed what it was given.
     for _ in range(10):
         held = lingering()
-        connection.send2(["sh", "-c", "exit 3"], stdin=held.socket.fileno())
-        held.sent()
+        with Stopped(broker):
+            connection.send2(["sh", "-c", "exit 3"], stdin=held.socket.fileno())
+            held.sent()
         assert connection.reply().status == 3
     connection.close()
     serves_quickly(broker, 2)
