@@ -215,7 +215,7 @@ static bool report_take(struct capture *capture, uint32_t index)
     struct copier_report report;
     struct message message = {.buffer = &report, .capacity = sizeof report};
     enum message_result result = message_receive(copiers->entries[index].control, &message);
-    if (result == MESSAGE_NONE)
+    if (result == MESSAGE_NONE && !copiers_is_dead(copiers, index))
         return false;
     if (result != MESSAGE_RECEIVED || message.length != sizeof report ||
         report.protocol != CAPTURE_PROTOCOL) {
@@ -287,8 +287,11 @@ struct capture *captures_next(struct captures *captures)
         if (event.kind == COPIERS_REPORT) {
             if (report_take(capture, event.index))
                 return capture;
-        } else if (--capture->dying == 0 && capture->released) {
-            capture_free(capture);
+        } else if (--capture->dying == 0) {
+            if (capture->released)
+                capture_free(capture);
+            else
+                capture_order(capture, COPIER_SOLE);
         }
     }
 }

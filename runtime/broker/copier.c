@@ -393,7 +393,7 @@ static bool copy_is_over(struct copy *copy)
         copier_tell(copy->copier, COPIER_DRAINED, 0);
     }
     if (copy->stopped)
-        return copy->orders != 0 || copy->copier->alone;
+        return (copy->orders & (COPIER_DRAIN | COPIER_FINISH)) || copy->copier->alone;
     return (copy->orders & COPIER_FINISH) && copy->finish_left == 0;
 }
 
@@ -403,6 +403,9 @@ static void copy_run(struct copy *copy)
         copy_read_orders(copy);
         if (copy_is_over(copy))
             return;
+        /* What a killed one had in its hands is nobody's claim any more. */
+        if (copy->orders & COPIER_SOLE)
+            atomic_store(&copy->counters->claimed, atomic_load(&copy->counters->spent));
         size_t claimed = limit_claim(copy->counters, copy->chunk);
         if (claimed == 0) {
             copy_limited(copy);

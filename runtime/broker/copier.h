@@ -20,6 +20,7 @@
 /* What the broker wants of a capture; bits of copier_counters.orders. */
 #define COPIER_DRAIN 1u
 #define COPIER_FINISH 2u
+#define COPIER_SOLE 4u /* nothing but a fact: the other stream's copier has been killed */
 
 /* One capture's part of the memory that the broker shares with all copiers. Its layout is part of
  * CAPTURE_PROTOCOL. */

@@ -59,7 +59,6 @@ static void copier_retire(struct copiers *copiers, uint32_t index)
     shutdown(entry->control, SHUT_RDWR); /* ends an idle one, whoever else holds the socket */
     copier_unwatch(copiers, &entry->control);
     entry->state = COPIER_DYING;
-    copier_watch(copiers, entry->pidfd, index);
 }
 
 /* Collects a dying copier if it is dead. Whether it was. waitid(2): __WALL, since it has no exit
@@ -78,10 +77,34 @@ static bool copier_reap(struct copiers *copiers, uint32_t index)
 
 /* ---- idle ones ------------------------------------------------------------------------------- */
 
+/* Collects dead copiers that an earlier image let go and did not see end: this one, which knows
+ * nothing of them, is their parent all the same. They have no exit signal: __WCLONE. waitid(2). */
+static void copiers_collect_strangers(const struct copiers *copiers)
+{
+    siginfo_t dead = {0};
+    while (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT | (int)__WCLONE) == 0 &&
+           dead.si_pid != 0 && !copiers_has_process(copiers, dead.si_pid)) {
+        if (waitid(P_PID, (id_t)dead.si_pid, &dead, WEXITED | WNOHANG | (int)__WCLONE) < 0)
+            return;
+        dead.si_pid = 0;
+    }
+}
+
+/* Ends a copier that was born in vain. */
+static void copier_undo(pid_t pid, int *pidfd)
+{
+    siginfo_t dead;
+    if (pid > 0 && kill(pid, SIGKILL) == 0)
+        while (waitid(P_PIDFD, (id_t)*pidfd, &dead, WEXITED | __WALL) < 0 && errno == EINTR)
+            continue;
+    descriptor_close(pidfd);
+}
+
 /* Makes a copier, not yet in any list. Its index, or COPIERS_NONE with errno. */
 static uint32_t copier_make(struct copiers *copiers)
 {
     int control[2], pidfd = -1;
+    copiers_collect_strangers(copiers);
     if (copiers->free == COPIERS_NONE) {
         errno = EBUSY;
         return COPIERS_NONE;
@@ -97,8 +120,12 @@ static uint32_t copier_make(struct copiers *copiers)
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, 0, &pidfd, 0, 0);
     if (pid == 0)
         copier_serve(theirs, copiers->counters, copiers->slots, &copiers->closing[copiers->free]);
-    if (pid < 0) {
+    /* From birth: nothing that its end needs can be short then. */
+    if (pid < 0 || copier_watch(copiers, pidfd, copiers->free) < 0) {
+        int error = errno;
         copier_unwatch(copiers, &ours);
+        copier_undo(pid, &pidfd);
+        errno = error;
         return COPIERS_NONE;
     }
     return copier_claim(copiers, &(struct copier_entry){.state = COPIER_IDLE,
@@ -148,8 +175,8 @@ static void copier_kill(struct copiers *copiers, uint32_t index)
     kill(copiers->entries[index].pid, SIGKILL); /* not reaped yet, so the number is still its own */
 }
 
-/* Lets an idle copier go. One that is closing has passed all on; a signal ends most of what keeps it
- * (close(2) with SO_LINGER), and what it does not end stays with the process. */
+/* Lets an idle copier go. One that is closing has passed all on; a signal ends most of what keeps
+ * it (close(2) with SO_LINGER), and what it does not end stays with the process. */
 static void copier_dismiss(struct copiers *copiers, uint32_t index)
 {
     copier_unlist(copiers, index);
@@ -177,8 +204,8 @@ static uint32_t copier_find(struct copiers *copiers, uint32_t *closing)
     return found;
 }
 
-/* A copier that is in no list any more: an idle one, or a new one. Where none can be made, one that is
- * about to be idle has to do. */
+/* A copier that is in no list any more: an idle one, or a new one. Where none can be made, one that
+ * is about to be idle has to do. */
 static uint32_t copier_take(struct copiers *copiers)
 {
     uint32_t closing;
@@ -239,6 +266,12 @@ uint32_t copiers_adopt(struct copiers *copiers, const struct copier_entry *busy)
     }
     if (copier_watch(copiers, busy->control, copiers->free) < 0)
         return COPIERS_NONE;
+    if (copier_watch(copiers, busy->pidfd, copiers->free) < 0) {
+        int error = errno;
+        epoll_ctl(copiers->epoll, EPOLL_CTL_DEL, busy->control, NULL);
+        errno = error;
+        return COPIERS_NONE;
+    }
     uint32_t index = copier_claim(copiers, busy);
     copiers->entries[index].state = COPIER_BUSY;
     copiers->entries[index].inherited = true;
@@ -261,6 +294,12 @@ void copiers_let_go(struct copiers *copiers, uint32_t index)
 {
     copiers->entries[index].slot = COPIERS_NONE;
     copier_retire(copiers, index);
+}
+
+bool copiers_is_dead(const struct copiers *copiers, uint32_t index)
+{
+    struct pollfd death = {.fd = copiers->entries[index].pidfd, .events = POLLIN};
+    return poll(&death, 1, 0) > 0;
 }
 
 void copiers_kill(struct copiers *copiers, uint32_t index)
@@ -350,6 +389,9 @@ void copiers_close(struct copiers *copiers)
     descriptor_close(&copiers->epoll);
 }
 
+/* A dying one is not handed over. It has no slot any more, or it was killed and comes to no
+ * instruction of its own; all that the new image sees of it is that it has died
+ * (copiers_collect_strangers). */
 int copiers_keep(struct copiers *copiers, bool keep)
 {
     int flags = keep ? 0 : FD_CLOEXEC;

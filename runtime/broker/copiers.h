@@ -71,6 +71,8 @@ void copiers_relieve(struct copiers *copiers);
 void copiers_rest(struct copiers *copiers, uint32_t index);
 /* The job is over, and so is the copier: it is only waited for. */
 void copiers_let_go(struct copiers *copiers, uint32_t index);
+/* Whether a busy copier has died. */
+bool copiers_is_dead(const struct copiers *copiers, uint32_t index);
 /* Kills a busy copier. Until COPIERS_DEAD tells of its slot, it may still touch the counters. */
 void copiers_kill(struct copiers *copiers, uint32_t index);
 

@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -15,12 +17,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -1285,6 +1290,86 @@ static void test_copiers_are_used_again_and_replaced_when_dead(void **state)
     }
 }
 
+/* As a copier leaves it that is killed while it has claimed a part of the limit and not passed it on. */
+static void test_what_a_killed_copier_had_claimed_is_free_again(void **state)
+{
+    (void)state;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC), child[CAPTURE_STREAMS];
+    char block[1001] = "";
+    struct capture_request request = {
+        .file = {null, null}, .caller = {null, null}, .max_output = 1000};
+    struct capture *capture = capture_start(captures, &request, child, &failure);
+    assert_non_null(capture);
+    struct capture_saved saved;
+    capture_save(capture, &saved);
+    struct copier_counters *counters =
+        mmap(NULL, (saved.slot + 1) * sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED,
+             captures_memory(captures), 0);
+    assert_ptr_not_equal(counters, MAP_FAILED);
+    atomic_fetch_add(&counters[saved.slot].claimed, 400);
+    kill(copier_pid(capture, CAPTURE_STDOUT), SIGKILL);
+    write_all(child[CAPTURE_STDERR], block, sizeof block);
+    wait_until(capture_state(capture).bytes[CAPTURE_STDERR] == 1000);
+    wait_until(capture_state(capture).over_limit);
+    munmap(counters, (saved.slot + 1) * sizeof *counters);
+    close(null);
+    close(child[0]);
+    close(child[1]);
+    capture_release(captures, capture);
+}
+
+/* From here on nothing can be added to an epoll. */
+static int epoll_forbid_more(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EPOLL_CTL_ADD, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void few_watches(void)
+{
+    int child[CAPTURE_STREAMS];
+    captures_begin(1);
+    struct capture *capture = start_two(child);
+    assert_non_null(capture);
+    assert_int_equal(captures_make_ready(captures, 2), 0);
+    assert_int_equal(epoll_forbid_more(), 0);
+    capture_release(captures, capture); /* kills both, and the slot is free when they are dead */
+    close(child[0]);
+    close(child[1]);
+    wait_until((capture = start_two(child)) != NULL);
+    close(child[0]);
+    close(child[1]);
+    wait_ended(capture);
+    capture_release(captures, capture);
+    assert_int_equal(captures_make_ready(captures, 3), -ENOSPC);
+    captures_close(captures);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+}
+
+static void test_a_shortage_of_watches_keeps_no_slot(void **state)
+{
+    (void)state;
+    captures_close(captures);
+    captures = NULL;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        few_watches();
+        _exit(0);
+    }
+    check_exit(child);
+}
+
 /* A TCP socket whose last close waits for long: its peer does not read. */
 static void lingering_open(int *ours, int *peer)
 {
@@ -1542,10 +1627,11 @@ static void test_any_order_of_events_leaves_nothing(void **state)
 
 /* ---- re-exec --------------------------------------------------------------------------------- */
 
-/* What the new image does: `memory`, the saved state on `saved_file`, and the pipe's writing end.
- */
-static int resume(int memory, int saved_file, int child)
+/* What the new image does: `memory`, the saved state on `saved_file`, the pipe's writing end, and a
+ * copier that the old one let go. */
+static int resume(int memory, int saved_file, int child, pid_t let_go)
 {
+    siginfo_t dead;
     struct capture_saved saved;
     int end[CAPTURE_STREAMS];
     if (read_whole_at(saved_file, &saved, sizeof saved, 0) != sizeof saved)
@@ -1578,6 +1664,10 @@ static int resume(int memory, int saved_file, int child)
     if (capture_state(capture).bytes[0] != 9 || capture_state(capture).file_error[0] != 0)
         return 17;
     capture_release(captures, capture);
+    /* Collected when one is made in its turn. */
+    kill(let_go, SIGCONT);
+    if (waitid(P_PID, (id_t)let_go, &dead, WEXITED | WNOWAIT | __WALL) != 0)
+        return 21;
     /* A new one, in a slot that the old image never had in use. */
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     struct capture_request request = {.call = 8, .file = {null, -1}, .caller = {null, -1}};
@@ -1598,15 +1688,17 @@ static void old_image(int caller)
 {
     int child, spare;
     struct capture_saved saved;
-    char numbers[3][16];
+    char numbers[4][16];
     captures_begin(4);
     struct capture *first = start_one("first", caller, 0, &spare);
+    pid_t stopped = copier_pid(first, CAPTURE_STDOUT);
     struct capture *capture = start_one("out", caller, 0, &child);
     close(spare);
     wait_ended(first);
     capture_release(captures, first);
     write_all(child, "befo", 4);
     wait_until(capture_state(capture).bytes[CAPTURE_STDOUT] == 4);
+    kill(stopped, SIGSTOP); /* it does not end before the exec */
     assert_int_equal(captures_keep(captures, true), 0);
     assert_int_equal(captures_keep(captures, false), 0);
     assert_int_equal(captures_keep(captures, true), 0);
@@ -1617,7 +1709,9 @@ static void old_image(int caller)
     snprintf(numbers[0], 16, "%d", captures_memory(captures));
     snprintf(numbers[1], 16, "%d", file);
     snprintf(numbers[2], 16, "%d", child);
-    execl("/proc/self/exe", "test_capture", "resume", numbers[0], numbers[1], numbers[2], NULL);
+    snprintf(numbers[3], 16, "%d", stopped);
+    execl("/proc/self/exe", "test_capture", "resume", numbers[0], numbers[1], numbers[2],
+          numbers[3], NULL);
     _exit(20);
 }
 
@@ -1713,7 +1807,9 @@ int main(int count, char **arguments)
         TEST(test_a_full_table_says_so),
         TEST(test_a_shortage_of_descriptors_leaves_nothing_behind),
         TEST(test_a_shortage_of_processes_is_an_error),
+        TEST(test_a_shortage_of_watches_keeps_no_slot),
         TEST(test_a_copier_that_dies_is_a_failure_of_the_file),
+        TEST(test_what_a_killed_copier_had_claimed_is_free_again),
         TEST(test_copiers_are_used_again_and_replaced_when_dead),
         TEST(test_closing_what_a_caller_brought_delays_no_end_and_no_other),
         TEST(test_a_copier_holds_nothing_else),
@@ -1722,7 +1818,8 @@ int main(int count, char **arguments)
         TEST(test_a_capture_goes_on_through_a_re_exec),
         TEST(test_saved_state_that_does_not_fit_is_refused),
     };
-    if (count == 5 && strcmp(arguments[1], "resume") == 0)
-        return resume(atoi(arguments[2]), atoi(arguments[3]), atoi(arguments[4]));
+    if (count == 6 && strcmp(arguments[1], "resume") == 0)
+        return resume(atoi(arguments[2]), atoi(arguments[3]), atoi(arguments[4]),
+                      atoi(arguments[5]));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
