@@ -178,7 +178,7 @@ def check_restart(run):
 
 def come_to_rest(run, point, descriptors):
     """After the fault: all is as if there had been none; then the stop. A worker that was forked ahead
-    and could not set itself up says so to the first call that it is given."""
+    and could not set itself up says so, but a call may be there before its word is."""
     run.faults.disarm()
     run.wait_idle()
     if ROLES[point.place.role] == "forked":
