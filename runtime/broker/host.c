@@ -167,7 +167,6 @@ static void confinements_prepare(struct broker *broker, struct host_report *repo
         .config_home = value_or_null(broker->templates.config),
     };
 
-    confinement_host_begin(&broker->host, policy);
     broker->setups = start_allocate(policy->confinement_count, sizeof(*broker->setups), report);
     for (uint32_t i = 0; broker->setups && i < policy->confinement_count; i++) {
         uint32_t missing = report->missing, errors = report->errors;
@@ -234,6 +233,7 @@ void host_prepare(struct broker *broker, char *const *variables, struct host_rep
     host_prepare_matching(broker, variables, report);
     if (report->errors > 0)
         return;
+    confinement_host_begin(&broker->host, broker->policy); /* its prober takes longer than the rest */
     templates_require(broker, report);
     users_find(broker, report);
     confinements_prepare(broker, report);

@@ -259,10 +259,10 @@ int server_run(struct broker *broker, char *const *variables)
             listener_close(&broker->listener_state);
             return EXIT_CONFIGURATION;
         }
+        /* These make themselves ready while callers come. */
+        pool_warm(broker);
         audit_serve(&broker->audit, broker->missing.length > 0 ? broker->missing_text : NULL);
         ready_tell(broker);
-        /* Callers are on their way meanwhile; without a worker ahead, a call forks its own. */
-        pool_warm(broker);
     }
     loop_run(broker);
     server_end(broker);
