@@ -1,21 +1,23 @@
-#define _GNU_SOURCE /* nftw's FTW_DEPTH, mkostemp */
+#define _GNU_SOURCE /* mkostemp, dirent64 */
 #include "compiler/emit/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "compiler/base/arena.h"
 #include "compiler/base/buffer.h"
 
-#define FOLDER_DESCRIPTORS 8 /* that nftw may hold open */
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define FOLDERS_WITHIN 4 /* one in another, of what is made there: patterns/ and the like */
 
 static const char *failure(struct arena *arena, const char *doing, const char *path)
 {
@@ -35,16 +37,33 @@ const char *folder_make(struct arena *arena, const char **folder)
     return NULL;
 }
 
-static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *where)
+/* Removes what is in an open folder, and takes it over. Without nftw(3) or readdir(3), which allocate:
+ * memory may have run out. */
+static void folder_empty(int folder, unsigned depth)
 {
-    (void)status, (void)kind, (void)where;
-    remove(path);
-    return 0;
+    _Alignas(struct dirent64) char entries[4096];
+    long length = 0;
+
+    while (folder >= 0 && (length = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0) {
+        const struct dirent64 *entry;
+        for (long at = 0; at < length; at += entry->d_reclen) {
+            entry = (const struct dirent64 *)(const void *)(entries + at);
+            if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                unlinkat(folder, entry->d_name, 0) == 0)
+                continue;
+            if (depth > 0)
+                folder_empty(openat(folder, entry->d_name, FOLDER_FLAGS), depth - 1);
+            unlinkat(folder, entry->d_name, AT_REMOVEDIR);
+        }
+    }
+    if (folder >= 0)
+        close(folder);
 }
 
 void folder_remove(const char *folder)
 {
-    nftw(folder, entry_remove, FOLDER_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    folder_empty(openat(AT_FDCWD, folder, FOLDER_FLAGS), FOLDERS_WITHIN);
+    rmdir(folder);
 }
 
 /* ---- whole files ----------------------------------------------------------------------------- */
