@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define BACKLOG 4096
 
 #define LOCK_SUFFIX ".lock"
+#define LOCK_PATIENCE_MS 1000u
 
 /* ---- the directory and the lock -------------------------------------------------------------- */
 
@@ -59,6 +61,18 @@ static int directory_open(struct listener *listener, unsigned flags, struct fail
     return 0;
 }
 
+/* What a killed broker had just forked has its lock for a moment more. 0, or -1 with errno. */
+static int lock_await(int lock)
+{
+    uint64_t end = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+    int status;
+
+    while ((status = flock(lock, LOCK_EX | LOCK_NB)) < 0 &&
+           (errno == EINTR || (errno == EWOULDBLOCK && clock_monotonic_ms() < end)))
+        poll(NULL, 0, 1);
+    return status;
+}
+
 /* Whether the locked file is still the one that the name means: its last holder may have removed it
  * between our open and our lock. */
 static bool lock_is_current(const struct listener *listener, const char *name)
@@ -81,7 +95,7 @@ static int lock_take(struct listener *listener, struct failure *failure)
         if (listener->lock < 0)
             return failure_set(failure, errno, "%s%s: %s", listener->path, LOCK_SUFFIX,
                                strerror(errno));
-        if (flock(listener->lock, LOCK_EX | LOCK_NB) < 0) {
+        if (lock_await(listener->lock) < 0) {
             if (errno == EWOULDBLOCK)
                 return failure_set(failure, EADDRINUSE, "another broker serves %s",
                                    listener->path);

@@ -26,8 +26,7 @@ unsigned long namespaces_at_birth(const struct confinement_setup *setup);
  * its descriptor, the caller's now; -1: there is none, or no worker of this setup can use it. */
 int namespaces_take_network(const struct confinement_setup *setup);
 
-/* Makes the others, in the new process and first of all there: the broker does not wait while the
- * kernel makes a network. `network`: as above, which is entered then. Returns 0 or a negative errno.
+/* Makes the others, in the new process: the broker does not wait while the kernel makes a network. `network`: as above, which is entered then. Returns 0 or a negative errno.
  * unshare(2), setns(2). */
 int namespaces_make(const struct confinement_setup *setup, int network);
 

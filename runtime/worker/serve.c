@@ -532,7 +532,7 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
                             int network, int control, int asks, struct worker_memory *memory)
 {
     pid_t broker = getppid();
-    int made = namespaces_make(setup, network);
+    int also[CGROUP_FILES + 1];
     struct serving *serving = mmap(NULL, sizeof *serving, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (serving == MAP_FAILED)
@@ -551,9 +551,14 @@ _Noreturn void worker_serve(const struct policy *policy, const struct confinemen
                   .attributes = policy->rules[0].attributes},
     };
     int in_group = cgroup_enter(setup->host, &setup->confinement->limits, &serving->cgroup);
-    int status = prelude_descriptors(setup, control, asks, serving->cgroup.files, CGROUP_FILES);
+    memcpy(also, serving->cgroup.files, sizeof serving->cgroup.files);
+    also[CGROUP_FILES] = network;
+    int status = prelude_descriptors(setup, control, asks, also, CGROUP_FILES + 1);
     if (status < 0)
         _exit(1); /* no control socket to say it on: the broker sees the end */
+    /* Not before: the kernel takes its time, and the broker's lock and socket would be open meanwhile. */
+    int made = namespaces_make(setup, network);
+    descriptor_close(&network);
     status = made < 0 ? made : in_group < 0 ? in_group : prelude_process();
     limits_prepare(&serving->limits, &setup->confinement->limits, setup->host);
     serving->signals = status < 0 ? status : prelude_signals();

@@ -210,6 +210,13 @@ def test_nothing_inherited_stays_open(compile_rules, home):
     os.close(write)
 
 
+def test_a_broker_that_is_killed_at_once_leaves_room_for_the_next(start_broker):
+    """What it had just forked does not keep its lock: not while the kernel makes a network for it."""
+    for _ in range(10):
+        start_broker(SH + "  net = none\n").kill()
+    assert start_broker(SH).call("sh", "-c", "exit 3").status == 3
+
+
 def test_closed_standard_descriptors(compile_rules, home):
     broker = Broker(compile_rules(SH), home, wrapper=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"))
     reply, output = broker.output("sh", "-c", "echo fine")
