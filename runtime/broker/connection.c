@@ -96,7 +96,10 @@ static bool socket_has_unread(int descriptor)
 
     shutdown(descriptor, SHUT_RD);
     ssize_t length = recvmsg(descriptor, &header, MSG_PEEK | MSG_DONTWAIT);
-    return length > 0 || (length == 0 && (header.msg_flags & MSG_CTRUNC) != 0);
+    /* A reset is told of before what came earlier. */
+    if (length < 0)
+        return errno != EAGAIN;
+    return length > 0 || (header.msg_flags & MSG_CTRUNC) != 0;
 }
 
 /* Closes an accepted socket for which there is no entry. */

@@ -498,6 +498,22 @@ def test_a_lingering_socket_in_a_message_that_nobody_reads_delays_nobody(start_b
     assert broker.stop() == 0
 
 
+def test_nor_does_one_in_what_came_before_a_reset(start_broker, lingering):
+    """The kernel tells of a peer that closed with answers unread before what it had sent."""
+    broker = start_broker(SH)
+    held, connection = lingering(), Connection(broker.socket)
+    connection.send2(["nope"])
+    wait_for(lambda: broker.rejects() == ["no_rule"], "the refusal")
+    with Stopped(broker):
+        connection.send(b"garbage")
+        for _ in range(20):
+            connection.send2(["nope"], stdout=held.socket.fileno())
+        held.sent()
+        connection.close()
+    serves_quickly(broker, 2)
+    assert broker.stop() == 0
+
+
 def test_a_lingering_socket_of_a_call_delays_nobody(start_broker, lingering, home):
     broker = start_broker(SH)
     held, connection = lingering(), Connection(broker.socket)
