@@ -296,7 +296,7 @@ static void closers_divide(struct broker *broker, int *descriptors, size_t count
             }
             continue;
         }
-        /* Whoever has it may have closed it by now. */
+        /* The last of it after all, if nobody else could wait any longer (release.h). */
         if (kind == KIND_SOCKET && !hurries)
             hurry(hurries = true);
         descriptor_close(&descriptors[i]);

@@ -3,7 +3,7 @@
  * close(2) calls the file system's `flush`, also when other descriptors of the file stay open. On a
  * FUSE mount that waits for its daemon, on a network one for its server: for a slow one a while, for
  * a dead or a hostile one for ever, and no signal ends it. And when nobody else has the open file any
- * more, what is behind it is taken apart, which may wait too (kind.h: descriptor_may_wait_at_last); a
+ * more, what is behind it is taken apart, which may wait too (kind.h: kind_waits_at_last); a
  * caller may close its own copy once it has sent one. So what may wait is closed by a **closer**: a
  * small process that shares this one's table of descriptors (clone(2), CLONE_FILES), so that its close
  * is ours. Each has one file, or the pipes and sockets of one message, to close at a time, so that

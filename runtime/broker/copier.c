@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -488,7 +487,7 @@ static int process_prepare(int control)
     prctl(PR_SET_NAME, "sluice-capture");
     if (control != 3 && dup2(control, 3) < 0)
         _exit(1);
-    if (syscall(SYS_close_range, 4u, ~0u, 0u) < 0)
+    if (descriptors_close_range(4, ~0u) < 0)
         _exit(1);
     for (int descriptor = 0; descriptor < 3; descriptor++)
         close(descriptor);

@@ -172,8 +172,9 @@ def test_what_a_user_namespace_may_is_not_what_its_maker_may(compile_rules, home
 
 
 def test_a_host_that_refuses_close_range(compile_rules, home):
-    """What was left open for the broker is closed all the same, and workers serve."""
-    binary = compile_rules(broker_tests.with_defaults(SHELL + "  cwd = $HOME\n"))
+    """What was left open for the broker is closed all the same, and workers and copiers serve."""
+    binary = compile_rules(broker_tests.with_defaults(
+        SHELL + "  cwd = $HOME\n\necho here\n  stdoutfile = $HOME/out\n"))
     read, write = os.pipe()
     broker = broker_tests.Broker(binary, home, wrapper=(sys.executable, REFUSE, "close_range"),
                                  pass_fds=[write])
@@ -183,6 +184,9 @@ def test_a_host_that_refuses_close_range(compile_rules, home):
         for _ in range(2):
             reply, output = broker.output("sh", "-c", "ls /proc/self/fd; pwd")
             assert (reply.status, output) == (0, f"0\n1\n2\n3\n{home}\n".encode())
+            assert broker.output("echo", "here")[1] == b"here\n"
+            wire.wait_for(lambda: (home / "out").read_bytes() == b"here\n" * len(broker.events("reload"))
+                          + b"here\n", "the captured output")
             broker.signal(1)  # and after a reload
             wire.wait_for(lambda: broker.events("reload"), "the reload")
     finally:

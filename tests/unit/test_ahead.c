@@ -150,16 +150,22 @@ static void nobody_takes_what_the_broker_has_not_let_go(void **state)
     fixture_end(&f);
 }
 
+/* At `path`, which mkstemp(3) completes. */
+static void executable_make(char *path, const char *bytes)
+{
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write_whole(file, bytes, strlen(bytes)), 0);
+    assert_int_equal(fchmod(file, 0755), 0);
+    close(file);
+}
+
 static void a_program_that_cannot_run_is_told(void **state)
 {
     char path[] = "/tmp/sluice-ahead-XXXXXX";
     struct fixture f;
     (void)state;
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, "\1\2\3\4", 4), 4);
-    assert_int_equal(fchmod(file, 0755), 0);
-    close(file);
+    executable_make(path, "\1\2\3\4");
     fixture_make(&f);
     fixture_start(&f);
     pid_t waiting = waiting_child(&f, 0);
@@ -179,11 +185,7 @@ static void a_script_runs_too(void **state)
     char path[] = "/tmp/sluice-ahead-XXXXXX";
     struct fixture f;
     (void)state;
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(dprintf(file, "#!/bin/sh\necho script $1\n"), 25);
-    assert_int_equal(fchmod(file, 0755), 0);
-    close(file);
+    executable_make(path, "#!/bin/sh\necho script $1\n");
     fixture_make(&f);
     fixture_start(&f);
     waiting_child(&f, 0);
@@ -391,11 +393,7 @@ static void orders_end_with_a_call_that_fails(void **state)
     char path[] = "/tmp/sluice-ahead-XXXXXX";
     struct fixture f;
     (void)state;
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, "\1\2\3\4", 4), 4);
-    assert_int_equal(fchmod(file, 0755), 0);
-    close(file);
+    executable_make(path, "\1\2\3\4");
     fixture_make(&f);
     fixture_start(&f);
     pid_t waiting = waiting_child(&f, 0);
